@@ -1,0 +1,37 @@
+/**
+ * What a keyspace tells the outside while commands change it: one object per engine, shared by all its databases.
+ *
+ * Rule for implementations: every primitive that changes something calls `modified` (or `flushed`) exactly once per key.
+ */
+import type { Bytes } from "../bytes.ts";
+
+export class KeyspaceEvents {
+  /** Time by which expiry is judged, ms; a key whose expiry is <= now does not exist. −1 while a log is replayed: nothing expires. */
+  now = 0;
+  /** Number of changes so far (Redis: server.dirty). A command that left it alone leaves no effect. */
+  changes = 0;
+  /** Number of watched keys; `modified` calls `onModified` only when it is not 0. */
+  watchedCount = 0;
+  /** A watched keyspace changed this key (WATCH). Set by the server. */
+  onModified: (db: number, key: Bytes) => void = () => {};
+  /** A whole database was flushed or swapped. Set by the server. */
+  onFlushed: (db: number) => void = () => {};
+  /** An expired key was met and removed; the engine logs `DEL key` before whatever the running command logs. */
+  onExpired: (db: number, key: Bytes) => void = () => {};
+
+  modified(db: number, key: Bytes): void {
+    this.changes++;
+    if (this.watchedCount !== 0) this.onModified(db, key);
+  }
+
+  flushed(db: number): void {
+    this.changes++;
+    this.onFlushed(db);
+  }
+
+  /** A key was removed because its time had come: watchers see it, but it is no change made by the running command. */
+  expired(db: number, key: Bytes): void {
+    if (this.watchedCount !== 0) this.onModified(db, key);
+    this.onExpired(db, key);
+  }
+}

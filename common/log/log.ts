@@ -1,0 +1,150 @@
+/**
+ * An append-only log: a buffer in memory, then the page cache, then the disk. The AOF, the redo log and the binlog are
+ * each one of these with another sink.
+ *
+ *     0 ────────────── durable ────────── written ────────── appended
+ *      survives power loss │ survives a kill │ only in this process
+ *
+ * Invariants: durable <= written <= appended, and none of them ever goes back. One background sync runs at a time; it
+ * covers what was written when it *started* and nothing later (pitfalls 21 and 22), so whoever wrote meanwhile waits for
+ * the next one: that is the group commit.
+ *
+ * A failed write or sync is reported to the caller and never retried here (I6); what a retry may mean, only the owner of
+ * the log knows.
+ */
+import { assert } from "../assert.ts";
+import { type Bytes, writeBytes } from "../bytes.ts";
+import type { DiskFailure } from "../errors.ts";
+
+/** Where the bytes go. Positions are log positions; the sink maps them to files (and, for redo, to blocks). */
+export interface LogSink {
+  /** Writes `bytes`, whose first byte has log position `at`, behind everything written before. */
+  write(at: number, bytes: Uint8Array): void;
+  /** As DiskFile.sync. */
+  sync(done: (failure: DiskFailure | undefined) => void): void;
+  /** As DiskFile.syncNow. */
+  syncNow(): void;
+}
+
+/** Told that everything up to the position it waited for is durable, or that this will never be known. */
+export type DurableCallback = (failure: DiskFailure | undefined) => void;
+
+const BUFFER_BYTES_INITIAL = 64 * 1024;
+/** A buffer that one large batch has grown beyond this is given back after it was written. */
+const BUFFER_BYTES_KEPT = 4 * 1024 * 1024;
+
+export class Log {
+  readonly #sink: LogSink;
+  #buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES_INITIAL);
+  #length = 0;
+  #written: number;
+  #durable: number;
+  #syncing = false;
+  readonly #waiting: { upTo: number; done: DurableCallback }[] = [];
+
+  /** A log whose first `position` bytes are already durable. */
+  constructor(sink: LogSink, position: number) {
+    this.#sink = sink;
+    this.#written = position;
+    this.#durable = position;
+  }
+
+  /** The position behind the last byte appended. */
+  get appended(): number {
+    return this.#written + this.#length;
+  }
+  /** The position behind the last byte handed to the operating system. */
+  get written(): number {
+    return this.#written;
+  }
+  /** The position behind the last byte known to be on disk. */
+  get durable(): number {
+    return this.#durable;
+  }
+  get syncing(): boolean {
+    return this.#syncing;
+  }
+
+  /**
+   * Makes room for `sizeBytes` more and returns the buffer; the caller writes at `bufferedBytes` and then calls `advance`.
+   * The buffer is valid until the next call of any method.
+   */
+  reserve(sizeBytes: number): Buffer {
+    const needed = this.#length + sizeBytes;
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
+      this.#buffer.copy(grown, 0, 0, this.#length);
+      this.#buffer = grown;
+    }
+    return this.#buffer;
+  }
+
+  /** Bytes appended and not yet written; the offset in the buffer at which the next byte goes. */
+  get bufferedBytes(): number {
+    return this.#length;
+  }
+
+  /** The caller has filled the reserved buffer up to `end`. */
+  advance(end: number): void {
+    assert(end >= this.#length && end <= this.#buffer.length, "log: advance stays inside what was reserved");
+    this.#length = end;
+  }
+
+  appendBytes(bytes: Bytes): void {
+    const buffer = this.reserve(bytes.length);
+    this.advance(writeBytes(buffer, bytes, this.#length));
+  }
+
+  /** Hands the buffer to the operating system. Throws DiskFailure; the buffer is then kept as it was. */
+  write(): void {
+    if (this.#length === 0) return;
+    this.#sink.write(this.#written, this.#buffer.subarray(0, this.#length));
+    this.#written += this.#length;
+    this.#length = 0;
+    if (this.#buffer.length > BUFFER_BYTES_KEPT) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES_INITIAL);
+  }
+
+  /** Syncs what was written and waits. */
+  syncNow(): void {
+    if (this.#durable === this.#written) return;
+    this.#sink.syncNow();
+    this.#settle(this.#written);
+  }
+
+  /** Calls `done` when everything up to `upTo` (which has been written) is durable: now, or after a background sync. */
+  whenDurable(upTo: number, done: DurableCallback): void {
+    assert(upTo <= this.#written, "log: only what was written can be waited for");
+    if (upTo <= this.#durable && this.#waiting.length === 0) {
+      done(undefined);
+      return;
+    }
+    this.#waiting.push({ upTo, done });
+    if (!this.#syncing) this.#startSync();
+  }
+
+  /** Starts a background sync of what was written, unless one is running or there is nothing to sync. */
+  syncSoon(): void {
+    if (!this.#syncing && this.#durable < this.#written) this.whenDurable(this.#written, ignoreOutcome);
+  }
+
+  #startSync(): void {
+    const covered = this.#written;
+    this.#syncing = true;
+    this.#sink.sync((failure) => {
+      this.#syncing = false;
+      if (failure !== undefined) {
+        for (const waiter of this.#waiting.splice(0)) waiter.done(failure);
+        return;
+      }
+      this.#settle(covered);
+      if (this.#waiting.length > 0 && !this.#syncing) this.#startSync();
+    });
+  }
+
+  #settle(covered: number): void {
+    if (covered > this.#durable) this.#durable = covered;
+    while (this.#waiting.length > 0 && this.#waiting[0]!.upTo <= this.#durable) this.#waiting.shift()!.done(undefined);
+  }
+}
+
+function ignoreOutcome(): void {}

@@ -1,0 +1,107 @@
+/**
+ * Writes replies in RESP2 or RESP3 (https://redis.io/docs/reference/protocol-spec), as Redis's addReply* family does.
+ *
+ * Output is one growing byte string per client: V8 ropes make appending cheap, and a latin1 string is the fastest thing
+ * that Node can hand to a socket. Callers write headers (`array(3)`) and then exactly that many elements.
+ */
+import type { Bytes } from "../bytes.ts";
+
+const INTEGERS: readonly Bytes[] = Array.from({ length: 1024 }, (_, n) => `:${n}\r\n`);
+const BULK_HEADERS: readonly Bytes[] = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
+
+export class ReplyWriter {
+  /** Everything written and not yet taken. */
+  out: Bytes = "";
+  /** 2 or 3 (HELLO). */
+  version: 2 | 3 = 2;
+
+  /** Takes what was written. */
+  take(): Bytes {
+    const taken = this.out;
+    this.out = "";
+    return taken;
+  }
+
+  /** The place to which `rewind` goes back, when a command fails after it has begun to reply. */
+  get mark(): number {
+    return this.out.length;
+  }
+
+  rewind(mark: number): void {
+    if (this.out.length !== mark) this.out = this.out.slice(0, mark);
+  }
+
+  ok(): void {
+    this.out += "+OK\r\n";
+  }
+
+  /** A status line: no CR or LF in it. */
+  simple(text: Bytes): void {
+    this.out += `+${text}\r\n`;
+  }
+
+  /** `message` starts with the code word ("ERR …"); line breaks become blanks, as in Redis. */
+  error(message: Bytes): void {
+    this.out += `-${/[\r\n]/.test(message) ? message.replace(/[\r\n]/g, " ") : message}\r\n`;
+  }
+
+  integer(value: number | bigint): void {
+    if (typeof value === "number" && value >= 0 && value < 1024) this.out += INTEGERS[value];
+    else this.out += `:${value}\r\n`;
+  }
+
+  bulk(value: Bytes): void {
+    const length = value.length;
+    if (length < 1024) this.out += BULK_HEADERS[length] + value + "\r\n";
+    else this.out += `$${length}\r\n${value}\r\n`;
+  }
+
+  /** A bulk string, or null when undefined. */
+  bulkOrNull(value: Bytes | undefined): void {
+    if (value === undefined) this.null();
+    else this.bulk(value);
+  }
+
+  null(): void {
+    this.out += this.version === 2 ? "$-1\r\n" : "_\r\n";
+  }
+
+  /** The absent array (EXEC aborted by WATCH, a blocking command timed out). */
+  nullArray(): void {
+    this.out += this.version === 2 ? "*-1\r\n" : "_\r\n";
+  }
+
+  array(count: number): void {
+    this.out += `*${count}\r\n`;
+  }
+
+  /** `pairs` keys and values follow, alternating; RESP2 sees a flat array. */
+  map(pairs: number): void {
+    this.out += this.version === 2 ? `*${pairs * 2}\r\n` : `%${pairs}\r\n`;
+  }
+
+  set(count: number): void {
+    this.out += this.version === 2 ? `*${count}\r\n` : `~${count}\r\n`;
+  }
+
+  push(count: number): void {
+    this.out += this.version === 2 ? `*${count}\r\n` : `>${count}\r\n`;
+  }
+
+  boolean(value: boolean): void {
+    if (this.version === 2) this.integer(value ? 1 : 0);
+    else this.out += value ? "#t\r\n" : "#f\r\n";
+  }
+
+  /** `text` is the number as Redis prints it. */
+  double(text: Bytes): void {
+    if (this.version === 2) this.bulk(text);
+    else this.out += `,${text}\r\n`;
+  }
+
+  /** `format` is "txt" or "mkd". */
+  verbatim(format: string, text: Bytes): void {
+    if (this.version === 2) this.bulk(text);
+    else this.out += `=${text.length + 4}\r\n${format}:${text}\r\n`;
+  }
+}

@@ -122,11 +122,6 @@ export class Log {
     if (!this.#syncing) this.#startSync();
   }
 
-  /** Starts a background sync of what was written, unless one is running or there is nothing to sync. */
-  syncSoon(): void {
-    if (!this.#syncing && this.#durable < this.#written) this.whenDurable(this.#written, ignoreOutcome);
-  }
-
   #startSync(): void {
     const covered = this.#written;
     this.#syncing = true;
@@ -146,5 +141,3 @@ export class Log {
     while (this.#waiting.length > 0 && this.#waiting[0]!.upTo <= this.#durable) this.#waiting.shift()!.done(undefined);
   }
 }
-
-function ignoreOutcome(): void {}

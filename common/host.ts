@@ -14,6 +14,8 @@ export interface Clock {
   monotonic(): number;
   /** Calls `run` once after `delayMs`; returns the cancel. Does not keep the process alive. */
   after(delayMs: number, run: () => void): () => void;
+  /** Stops the whole process for `delayMs` (DEBUG SLEEP). */
+  sleep(delayMs: number): void;
 }
 
 export interface Random {
@@ -60,6 +62,9 @@ class RealClock implements Clock {
     const timer = setTimeout(run, delayMs);
     timer.unref();
     return () => clearTimeout(timer);
+  }
+  sleep(delayMs: number): void {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, delayMs);
   }
 }
 

@@ -1,19 +1,95 @@
 /**
  * What commands may see of their client and of the server around them. Implemented in common/server/.
+ *
+ * A `Session` without a `client` belongs to no connection: an engine that replays its log, or a test of commands.
  */
 import type { Bytes } from "../bytes.ts";
 import type { Config } from "../config.ts";
+import type { Watcher, WatchRegistry } from "../keyspace/watch.ts";
+import type { Command } from "./define.ts";
 
-/** One client. */
+/** Who runs commands. */
 export interface Session {
   readonly id: number;
   /** CLIENT SETNAME; "" when unset. */
   name: Bytes;
   /** Selects a database (0 <= index < databases). */
   select(index: number): void;
+  /** The connection's state; present whenever the call came from a connection. */
+  readonly client?: Client;
 }
+
+/** A command waiting for EXEC. */
+export interface QueuedCommand {
+  readonly command: Command;
+  readonly args: readonly Bytes[];
+}
+
+/** MULTI … EXEC of one client. */
+export interface Transaction {
+  /** Between MULTI and EXEC or DISCARD. */
+  open: boolean;
+  /** A command was refused while queueing: EXEC answers EXECABORT. */
+  failed: boolean;
+  readonly queue: QueuedCommand[];
+  readonly watcher: Watcher;
+}
+
+/** What CLIENT REPLY leaves of the replies: all; none; none for the next command. */
+export type ReplyMode = "on" | "off" | "skip-next";
+
+/** The state of a connection, for the commands that are about connections. */
+export interface Client {
+  readonly id: number;
+  name: Bytes;
+  libraryName: Bytes;
+  libraryVersion: Bytes;
+  /** Shown, and without effect: nothing is evicted, and there is no LRU to touch. */
+  noEvict: boolean;
+  noTouch: boolean;
+  replyMode: ReplyMode;
+  readonly transaction: Transaction;
+  /** "127.0.0.1:50188". */
+  readonly address: string;
+  readonly localAddress: string;
+  /** The line of CLIENT INFO and CLIENT LIST. */
+  describe(): Bytes;
+  /** Ends MULTI and forgets its queue and what is watched. */
+  endTransaction(): void;
+  /** As a new connection: RESP2, database 0, no name, no transaction (RESET). */
+  reset(): void;
+  /** No further command is run; the connection closes when the replies so far were sent. */
+  closeAfterReply(): void;
+  /** Closes the connection at once, without its outstanding replies. */
+  kill(): void;
+}
+
+/** Which clients CLIENT PAUSE holds back: those that write, or all. */
+export type PauseMode = "write" | "all";
 
 /** The server. */
 export interface ServerView {
   readonly config: Config;
+  /** Present in a server with connections. */
+  readonly services?: ServerServices;
+}
+
+/** The server, for the commands that are about servers. */
+export interface ServerServices {
+  readonly watches: WatchRegistry;
+  /** Connected clients, oldest first. */
+  clients(): Iterable<Client>;
+  /** INFO's text: the named sections (lower case), in order. */
+  info(sections: readonly string[]): Bytes;
+  /** CONFIG RESETSTAT. */
+  resetStatistics(): void;
+  /** CONFIG REWRITE; throws `CommandError`. */
+  rewriteConfig(): void;
+  /** CLIENT PAUSE: holds commands back until `until` (ms since 1970). */
+  pause(until: number, mode: PauseMode): void;
+  unpause(): void;
+  /** Stops the whole process for a while (DEBUG SLEEP). */
+  sleep(delayMs: number): void;
+  /** Ends the program in order, at the end of this turn. */
+  shutdown(): void;
 }

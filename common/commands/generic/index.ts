@@ -1,0 +1,2 @@
+/** Commands on keys of any type. */
+export {};

@@ -1,0 +1,2 @@
+/** Commands on hashes. */
+export {};

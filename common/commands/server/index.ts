@@ -1,0 +1,2 @@
+/** Commands about the server. */
+export {};

@@ -1,0 +1,4 @@
+/** Commands on strings. */
+
+export * from "./get.ts";
+export * from "./set.ts";

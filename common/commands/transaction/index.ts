@@ -1,0 +1,2 @@
+/** MULTI and its family. */
+export {};

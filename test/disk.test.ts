@@ -8,8 +8,10 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { Disk, DiskFile } from "../common/disk/disk.ts";
+import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { RealDisk } from "../common/disk/real-disk.ts";
+import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import { DiskFailure, UsageError } from "../common/errors.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -182,6 +184,88 @@ t.test(
   "real disk",
   contract((t) => new RealDisk(t.testdir())),
 );
+
+t.test(
+  "recording disk",
+  contract(() => new RecordingDisk(new MemoryDisk(), () => {})),
+);
+t.test(
+  "faulty disk without a fault",
+  contract(() => new FaultyDisk(new MemoryDisk(), [])),
+);
+
+t.test("recording disk: tells every change, in order, and keeps its own copy of the bytes", async (t) => {
+  const told: DiskOperation[] = [];
+  const disk = new RecordingDisk(new MemoryDisk(), (operation) => told.push(operation));
+  disk.makeDir("log");
+  const file = disk.open("log/a", "ensure");
+  const buffer = Buffer.from("abc");
+  file.write(7, buffer);
+  buffer.fill("z");
+  const end = synced(file);
+  file.write(10, bytes("d"));
+  await end;
+  disk.rename("log/a", "log/b");
+  disk.syncDir("log");
+  const again = disk.open("log/b", "update");
+  again.truncate(4);
+  again.syncNow();
+  disk.remove("log/b");
+  t.same(told, [
+    { kind: "make-dir", path: "log" },
+    { kind: "create", path: "log/a", file: 1 },
+    { kind: "write", path: "log/a", file: 1, at: 7, bytes: new Uint8Array([97, 98, 99]) },
+    { kind: "sync-start", path: "log/a", file: 1, sync: 1 },
+    { kind: "write", path: "log/a", file: 1, at: 10, bytes: new Uint8Array([100]) },
+    { kind: "sync-end", path: "log/a", file: 1, sync: 1 },
+    { kind: "rename", path: "log/a", to: "log/b" },
+    { kind: "sync-dir", path: "log" },
+    { kind: "truncate", path: "log/b", file: 1, size: 4 },
+    { kind: "sync-start", path: "log/b", file: 1, sync: 2 },
+    { kind: "sync-end", path: "log/b", file: 1, sync: 2 },
+    { kind: "remove", path: "log/b" },
+  ]);
+});
+
+t.test("faulty disk: the n-th call fails, and only that", async (t) => {
+  const memory = new MemoryDisk();
+  const ends: (() => void)[] = [];
+  const disk = new FaultyDisk(memory, [
+    { call: "write", path: (path) => path === "f", nth: 2, code: "ENOSPC", written: 2 },
+    { call: "sync", nth: 1, times: 2, code: "EIO" },
+    { call: "sync", nth: 3, slow: (end) => ends.push(end) },
+    { call: "rename", nth: 1, code: "EACCES" },
+  ]);
+  const other = disk.open("other", "create");
+  const file = disk.open("f", "create");
+  disk.syncDir("");
+  other.write(0, bytes("not counted"));
+  file.write(0, bytes("one "));
+  t.equal(
+    codeOf(() => file.write(4, bytes("two"))),
+    "ENOSPC",
+  );
+  t.equal(contentOf(file), "one tw", "a part was written");
+  t.equal((await synced(file))?.code, "EIO");
+  t.equal(
+    codeOf(() => file.syncNow()),
+    "EIO",
+  );
+  t.equal(contentOf(memory.afterPowerLoss().open("f", "read")), "", "what failed is not durable");
+  let ended = false;
+  const slow = synced(file).then(() => {
+    ended = true;
+  });
+  await Promise.resolve();
+  t.notOk(ended);
+  ends[0]?.();
+  await slow;
+  t.equal(
+    codeOf(() => disk.rename("f", "g")),
+    "EACCES",
+  );
+  disk.rename("f", "g");
+});
 
 t.test("real disk: the data folder is made with its parents, or refused", async (t) => {
   const folder = t.testdir({ file: "" });

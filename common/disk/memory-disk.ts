@@ -16,8 +16,7 @@
 import { assert } from "../assert.ts";
 import { DiskFailure, UsageError } from "../errors.ts";
 import type { Disk, DiskFile, OpenMode } from "./disk.ts";
-
-const PAGE_BYTES = 4096;
+import { type Page, PagedContent } from "./paged-content.ts";
 
 /** Calls `complete` when a background sync has ended; the simulator decides when, and in which order. */
 export type SyncScheduler = (complete: () => void) => void;
@@ -25,100 +24,27 @@ export type SyncScheduler = (complete: () => void) => void;
 /** Without a scheduler a sync ends as soon as the running code has returned. */
 const soon: SyncScheduler = (complete) => queueMicrotask(complete);
 
-interface Page {
-  bytes: Uint8Array;
-  /** Somebody else holds these bytes too: copy before changing them. */
-  shared: boolean;
-}
-
 /** What one sync will make durable. */
 interface Capture {
   readonly size: number;
   readonly pages: ReadonlyMap<number, Page | undefined>;
 }
 
-/** Bytes in pages; a page never written is zeros. */
-class Content {
-  size = 0;
-  readonly pages: (Page | undefined)[] = [];
-
-  copy(): Content {
-    const copy = new Content();
-    copy.size = this.size;
-    for (let index = 0; index < this.pages.length; index++) copy.pages[index] = share(this.pages[index]);
-    return copy;
-  }
-
-  apply(capture: Capture): void {
-    this.size = capture.size;
-    for (const [index, page] of capture.pages) this.pages[index] = page;
-  }
-}
-
-function share(page: Page | undefined): Page | undefined {
-  if (page === undefined) return undefined;
-  page.shared = true;
-  return page;
-}
-
 /** A file, independent of its names and of who has it open. */
 class Inode {
-  live: Content;
-  durable: Content;
-  /** Indexes of pages changed since the last capture. */
-  readonly #changed = new Set<number>();
+  readonly live: PagedContent;
+  readonly durable: PagedContent;
   /** Captures whose sync has not ended, oldest first. */
   readonly #captures: Capture[] = [];
 
-  constructor(live: Content, durable: Content) {
+  constructor(live: PagedContent, durable: PagedContent) {
     this.live = live;
     this.durable = durable;
-    for (let index = 0; index < live.pages.length; index++) {
-      if (live.pages[index] !== durable.pages[index]) this.#changed.add(index);
-    }
-  }
-
-  read(at: number, into: Uint8Array): number {
-    const end = Math.min(at + into.length, this.live.size);
-    for (let position = at; position < end; ) {
-      const within = position % PAGE_BYTES;
-      const count = Math.min(PAGE_BYTES - within, end - position);
-      const page = this.live.pages[(position - within) / PAGE_BYTES];
-      if (page === undefined) into.fill(0, position - at, position - at + count);
-      else into.set(page.bytes.subarray(within, within + count), position - at);
-      position += count;
-    }
-    return Math.max(0, end - at);
-  }
-
-  write(at: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) {
-      const within = (at + done) % PAGE_BYTES;
-      const count = Math.min(PAGE_BYTES - within, bytes.length - done);
-      this.#ownPage((at + done - within) / PAGE_BYTES).set(bytes.subarray(done, done + count), within);
-      done += count;
-    }
-    if (at + bytes.length > this.live.size) this.live.size = at + bytes.length;
-  }
-
-  truncate(size: number): void {
-    const last = Math.floor(size / PAGE_BYTES);
-    if (size < this.live.size) {
-      if (this.live.pages[last] !== undefined) this.#ownPage(last).fill(0, size % PAGE_BYTES);
-      for (let index = last + 1; index < this.live.pages.length; index++) {
-        if (this.live.pages[index] === undefined) continue;
-        this.live.pages[index] = undefined;
-        this.#changed.add(index);
-      }
-    }
-    this.live.size = size;
+    live.noteDifferences(durable);
   }
 
   capture(): Capture {
-    const pages = new Map<number, Page | undefined>();
-    for (const index of this.#changed) pages.set(index, share(this.live.pages[index]));
-    this.#changed.clear();
-    const capture = { size: this.live.size, pages };
+    const capture = { size: this.live.size, pages: this.live.takeChanged() };
     this.#captures.push(capture);
     return capture;
   }
@@ -126,16 +52,7 @@ class Inode {
   /** The sync that took `capture` has ended. */
   complete(capture: Capture): void {
     const index = this.#captures.indexOf(capture);
-    for (const done of this.#captures.splice(0, index + 1)) this.durable.apply(done);
-  }
-
-  #ownPage(index: number): Uint8Array {
-    this.#changed.add(index);
-    const page = this.live.pages[index];
-    if (page !== undefined && !page.shared) return page.bytes;
-    const bytes = page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice();
-    this.live.pages[index] = { bytes, shared: false };
-    return bytes;
+    for (const done of this.#captures.splice(0, index + 1)) this.durable.adopt(done.size, done.pages);
   }
 }
 
@@ -158,6 +75,19 @@ export class MemoryDisk implements Disk {
     this.#schedule = schedule;
   }
 
+  /** A disk on which these files (undefined: a folder) are all there is, and durable. */
+  static of(files: ReadonlyMap<string, PagedContent | undefined>, schedule: SyncScheduler = soon): MemoryDisk {
+    const disk = new MemoryDisk(schedule);
+    for (const [path, content] of files) disk.#live.set(path, content && new Inode(content.copy(), content.copy()));
+    for (const [path, inode] of disk.#live) disk.#durable.set(path, inode);
+    return disk;
+  }
+
+  /** Every path with its live content, as `of` takes it. */
+  files(): Map<string, PagedContent | undefined> {
+    return new Map([...this.#live].map(([path, inode]) => [path, inode?.live.copy()]));
+  }
+
   open(path: string, mode: OpenMode): DiskFile {
     const inode = this.#live.get(path);
     if (this.#live.has(path) && inode === undefined) throw new DiskFailure("open", path, "EISDIR");
@@ -167,7 +97,7 @@ export class MemoryDisk implements Disk {
     }
     if (mode === "read" || mode === "update") throw new DiskFailure("open", path, "ENOENT");
     this.#needFolder("open", folderOf(path));
-    const created = new Inode(new Content(), new Content());
+    const created = new Inode(new PagedContent(), new PagedContent());
     this.#live.set(path, created);
     return new MemoryFile(path, created, mode, this.#schedule);
   }
@@ -254,7 +184,7 @@ export class MemoryDisk implements Disk {
     for (const path of [...this.#live.keys()].sort()) {
       const inode = this.#live.get(path);
       const bytes = inode && new Uint8Array(inode.live.size);
-      if (inode !== undefined && bytes !== undefined) inode.read(0, bytes);
+      if (inode !== undefined && bytes !== undefined) inode.live.read(0, bytes);
       if (path !== "") files.set(path, bytes);
     }
     return files;
@@ -287,12 +217,12 @@ class MemoryFile implements DiskFile {
 
   read(at: number, into: Uint8Array): number {
     this.#assertOpen();
-    return this.#inode.read(at, into);
+    return this.#inode.live.read(at, into);
   }
 
   write(at: number, bytes: Uint8Array): void {
     this.#assertWritable("write");
-    this.#inode.write(at, bytes);
+    this.#inode.live.write(at, bytes);
   }
 
   sync(done: (failure: DiskFailure | undefined) => void): void {
@@ -312,7 +242,7 @@ class MemoryFile implements DiskFile {
 
   truncate(size: number): void {
     this.#assertWritable("truncate");
-    this.#inode.truncate(size);
+    this.#inode.live.truncate(size);
   }
 
   close(): void {

@@ -35,8 +35,8 @@ export interface Transaction {
   readonly watcher: Watcher;
 }
 
-/** What CLIENT REPLY leaves of the replies: all; none; none for the next command. */
-export type ReplyMode = "on" | "off" | "skip-next";
+/** What CLIENT REPLY leaves of the replies: all; none; none for the next command, and, while that one runs, "skipping". */
+export type ReplyMode = "on" | "off" | "skip-next" | "skipping";
 
 /** The state of a connection, for the commands that are about connections. */
 export interface Client {
@@ -90,6 +90,6 @@ export interface ServerServices {
   unpause(): void;
   /** Stops the whole process for a while (DEBUG SLEEP). */
   sleep(delayMs: number): void;
-  /** Ends the program in order, at the end of this turn. */
+  /** Ends the program in order, when this turn has ended. */
   shutdown(): void;
 }

@@ -3,32 +3,59 @@
  *
  * Output is one growing byte string per client: V8 ropes make appending cheap, and a latin1 string is the fastest thing
  * that Node can hand to a socket. Callers write headers (`array(3)`) and then exactly that many elements.
+ *
+ * A string of V8 ends at 512 MiB, so output beyond `PART_LENGTH_MAX` is cut into parts: `parts`, then `out`.
  */
 import type { Bytes } from "../bytes.ts";
 
 const INTEGERS: readonly Bytes[] = Array.from({ length: 1024 }, (_, n) => `:${n}\r\n`);
 const BULK_HEADERS: readonly Bytes[] = Array.from({ length: 1024 }, (_, n) => `$${n}\r\n`);
 
+const PART_LENGTH_MAX = 64 * 1024 * 1024;
+
 export class ReplyWriter {
-  /** Everything written and not yet taken. */
+  /** What was written and not yet taken, behind `parts`. */
   out: Bytes = "";
+  /** Full parts, before `out`. */
+  #parts: Bytes[] = [];
+  #partsLength = 0;
   /** 2 or 3 (HELLO). */
   version: 2 | 3 = 2;
+  /** Told about every error reply, for statistics. */
+  onError: ((message: Bytes) => void) | undefined = undefined;
 
-  /** Takes what was written. */
+  /** Takes what was written; when there are full parts, call `takeParts` first. */
   take(): Bytes {
     const taken = this.out;
     this.out = "";
     return taken;
   }
 
-  /** The place to which `rewind` goes back, when a command fails after it has begun to reply. */
+  /** Whether there is more than `take` gives. */
+  get hasParts(): boolean {
+    return this.#parts.length > 0;
+  }
+
+  /** Takes the full parts, which come before what `take` gives. */
+  takeParts(): Bytes[] {
+    const taken = this.#parts;
+    this.#parts = [];
+    this.#partsLength = 0;
+    return taken;
+  }
+
+  /** Bytes written and not yet taken; also the place to which `rewind` goes back, when a command fails half way. */
   get mark(): number {
-    return this.out.length;
+    return this.#partsLength + this.out.length;
   }
 
   rewind(mark: number): void {
-    if (this.out.length !== mark) this.out = this.out.slice(0, mark);
+    while (mark < this.#partsLength) {
+      this.out = this.#parts.pop()!;
+      this.#partsLength -= this.out.length;
+    }
+    const length = mark - this.#partsLength;
+    if (this.out.length !== length) this.out = this.out.slice(0, length);
   }
 
   ok(): void {
@@ -42,6 +69,7 @@ export class ReplyWriter {
 
   /** `message` starts with the code word ("ERR …"); line breaks become blanks, as in Redis. */
   error(message: Bytes): void {
+    this.onError?.(message);
     this.out += `-${/[\r\n]/.test(message) ? message.replace(/[\r\n]/g, " ") : message}\r\n`;
   }
 
@@ -52,8 +80,23 @@ export class ReplyWriter {
 
   bulk(value: Bytes): void {
     const length = value.length;
-    if (length < 1024) this.out += BULK_HEADERS[length] + value + "\r\n";
+    if (this.out.length + length > PART_LENGTH_MAX) this.#bulkInParts(value);
+    else if (length < 1024) this.out += BULK_HEADERS[length] + value + "\r\n";
     else this.out += `$${length}\r\n${value}\r\n`;
+  }
+
+  #bulkInParts(value: Bytes): void {
+    this.out += `$${value.length}\r\n`;
+    this.#endPart();
+    this.out = value;
+    this.#endPart();
+    this.out = "\r\n";
+  }
+
+  #endPart(): void {
+    this.#parts.push(this.out);
+    this.#partsLength += this.out.length;
+    this.out = "";
   }
 
   /** A bulk string, or null when undefined. */

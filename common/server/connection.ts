@@ -1,0 +1,326 @@
+/**
+ * One client: its bytes in, its commands in order, its replies out.
+ *
+ * Flow. A connection never does unbounded work in a turn and never piles up unbounded output; it *stalls* instead, that
+ * is, it stops reading its socket and keeps what it has not parsed:
+ *
+ *     stalled for   when                                                     goes on when
+ *     "turn"        it has read INPUT_BYTES_PER_TURN in this turn            the next turn
+ *     "output"      OUTSTANDING_BYTES_MAX of replies have not left           the socket has taken them
+ *     "pause"       CLIENT PAUSE holds back the command it has just read     the pause ends
+ */
+import type { Bytes } from "../bytes.ts";
+import type { Command } from "../command/define.ts";
+import type { Client, ReplyMode, Session, Transaction } from "../command/session.ts";
+import { Watcher } from "../keyspace/watch.ts";
+import { BROKEN, COMMAND, RequestReader } from "../resp/request-reader.ts";
+import { ClientCall } from "./client-call.ts";
+import type { Server } from "./server.ts";
+import type { Receiver, Transport } from "./transport.ts";
+import type { Output, Sender } from "./turn.ts";
+
+const INPUT_BYTES_PER_TURN = 256 * 1024;
+const OUTSTANDING_BYTES_MAX = 1024 * 1024;
+
+type Stall = "turn" | "output" | "pause";
+
+export class Connection implements Client, Session, Sender, Receiver {
+  readonly id: number;
+  readonly client: Client = this;
+  readonly call: ClientCall;
+  readonly transaction: Transaction = { open: false, failed: false, queue: [], watcher: new Watcher() };
+  /** Bytes of the arguments in the queue of MULTI. */
+  queuedBytes = 0;
+  name: Bytes = "";
+  libraryName: Bytes = "";
+  libraryVersion: Bytes = "";
+  noEvict = false;
+  noTouch = false;
+  replyMode: ReplyMode = "on";
+  readonly createdAt: number;
+  lastRequestAt: number;
+
+  readonly #server: Server;
+  readonly #transport: Transport;
+  readonly #reader: RequestReader;
+  #stall: Stall | undefined;
+  /** The last request read waits in the reader to be run (CLIENT PAUSE). */
+  #heldBack = false;
+  #inputThisTurn = 0;
+  #joined = false;
+  /** Turns of this connection that are not settled, and the bytes of their replies. */
+  #unsettled = 0;
+  #unsettledBytes = 0;
+  #closing = false;
+  #closed = false;
+  /** When the output began to be above the soft limit; 0: it is not. */
+  softLimitSince = 0;
+
+  constructor(id: number, server: Server, transport: Transport) {
+    this.id = id;
+    this.#server = server;
+    this.#transport = transport;
+    this.#reader = new RequestReader(server.requestLimits);
+    this.call = new ClientCall(this, server, server.engine.keyspace, server.turn, server.host.random);
+    this.call.reply.onError = server.countError;
+    this.createdAt = server.host.clock.now();
+    this.lastRequestAt = this.createdAt;
+  }
+
+  get address(): string {
+    return this.#transport.address;
+  }
+  get localAddress(): string {
+    return this.#transport.localAddress;
+  }
+  /** Replies that the operating system has not taken. */
+  get pendingBytes(): number {
+    return this.#transport.pendingBytes;
+  }
+  /** Requests that have not been parsed. */
+  get bufferedBytes(): number {
+    return this.#reader.bufferedBytes;
+  }
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  select(index: number): void {
+    this.call.db = this.call.keyspace.databases[index]!;
+  }
+
+  // What comes in.
+
+  receive(chunk: Buffer): void {
+    if (this.#closed || this.#closing || this.#server.failed) return;
+    const { turn, statistics } = this.#server;
+    turn.begin();
+    this.lastRequestAt = turn.now;
+    statistics.inputBytes += chunk.length;
+    this.#reader.feed(chunk);
+    this.#inputThisTurn += chunk.length;
+    this.#join();
+    this.#run();
+    if (this.#stall !== undefined || this.#closed) return;
+    if (this.#outstandingBytes > OUTSTANDING_BYTES_MAX) this.#stallFor("output");
+    else if (this.#inputThisTurn > INPUT_BYTES_PER_TURN) this.#stallFor("turn");
+  }
+
+  /** Runs what has been read, as far as the rules at the top allow. */
+  #run(): void {
+    const server = this.#server;
+    const reader = this.#reader;
+    const reply = this.call.reply;
+    try {
+      for (;;) {
+        if (this.#heldBack) {
+          this.#heldBack = false;
+        } else {
+          const outcome = reader.next();
+          if (outcome === BROKEN) this.#protocolError();
+          if (outcome !== COMMAND) break;
+        }
+        if (!server.dispatcher.run(this, reader.args)) {
+          this.#heldBack = true;
+          this.#stallFor("pause");
+          break;
+        }
+        if (this.#closing || this.#closed) break;
+        if (reply.out.length > OUTSTANDING_BYTES_MAX || reply.hasParts) {
+          this.#stallFor("output");
+          break;
+        }
+      }
+      server.dispatcher.endRun();
+    } catch (error) {
+      server.fail(error);
+    }
+  }
+
+  #protocolError(): void {
+    const { problem } = this.#reader;
+    if (problem === "") {
+      this.#queryTooLarge();
+      return;
+    }
+    if (this.replyMode === "on") this.call.reply.error(`ERR ${problem}`);
+    this.closeAfterReply();
+  }
+
+  #queryTooLarge(): void {
+    this.#server.log("warning", `client ${this.id} ${this.address} closed: beyond client-query-buffer-limit`);
+    this.kill();
+  }
+
+  #stallFor(reason: Stall): void {
+    this.#reader.keep();
+    if (this.#stall === undefined) this.#transport.pause();
+    this.#stall = reason;
+    if (reason === "turn") this.#server.turn.next(this.#goOn);
+    if (reason === "pause") this.#server.holdBack(this);
+  }
+
+  /** The reason for the stall may have gone. */
+  readonly #goOn = (): void => {
+    if (this.#stall === undefined || this.#closed || this.#server.failed) return;
+    if (this.#stall === "output" && this.#outstandingBytes > 0) return;
+    this.#stall = undefined;
+    this.#server.turn.begin();
+    this.#join();
+    this.#run();
+    if (this.#stall === undefined && !this.#closing && !this.#closed) this.#transport.resume();
+  };
+
+  /** CLIENT PAUSE has ended. */
+  unpaused(): void {
+    if (this.#stall === "pause") this.#goOn();
+  }
+
+  // What goes out.
+
+  #join(): void {
+    if (this.#joined) return;
+    this.#joined = true;
+    this.#unsettled++;
+    this.#server.turn.join(this);
+  }
+
+  takeOutput(): Output {
+    this.#joined = false;
+    this.#inputThisTurn = 0;
+    const { reply } = this.call;
+    if (reply.hasParts) {
+      const parts = [...reply.takeParts(), reply.take()];
+      for (const part of parts) this.#unsettledBytes += part.length;
+      return parts;
+    }
+    const output = reply.take();
+    this.#unsettledBytes += output.length;
+    return output;
+  }
+
+  send(output: Output): void {
+    this.#unsettled--;
+    if (typeof output === "string") this.#write(output);
+    else for (const part of output) this.#write(part);
+    if (this.#closed) return;
+    if (this.#closing && this.#unsettled === 0) this.#transport.end();
+    else if (this.#stall === "output") this.#goOn();
+  }
+
+  discard(): void {
+    this.#unsettled--;
+    this.kill();
+  }
+
+  #write(output: Bytes): void {
+    this.#unsettledBytes -= output.length;
+    if (output.length === 0 || this.#closed) return;
+    this.#server.statistics.outputBytes += output.length;
+    this.#transport.write(output);
+    // The socket is slower than the client's requests: read no more of them until it has caught up.
+    if (this.#transport.pendingBytes > OUTSTANDING_BYTES_MAX) {
+      this.#server.checkOutputLimit(this);
+      if (this.#stall === undefined && !this.#closed) this.#stallFor("output");
+    }
+  }
+
+  get #outstandingBytes(): number {
+    return this.#unsettledBytes + this.#transport.pendingBytes;
+  }
+
+  drained(): void {
+    if (this.#stall === "output") this.#goOn();
+  }
+
+  // How it ends.
+
+  closeAfterReply(): void {
+    this.#closing = true;
+    this.#transport.pause();
+  }
+
+  kill(): void {
+    if (this.#closed) return;
+    this.ended();
+    this.#transport.destroy();
+  }
+
+  ended(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.endTransaction();
+    this.#server.disconnected(this);
+  }
+
+  /** Puts a command into the queue of MULTI; `args` is its own copy. */
+  enqueue(command: Command, args: readonly Bytes[]): void {
+    this.transaction.queue.push({ command, args });
+    for (const arg of args) this.queuedBytes += arg.length;
+    if (this.queuedBytes > this.#server.requestLimits.queryBufferMax) this.#queryTooLarge();
+  }
+
+  endTransaction(): void {
+    this.transaction.open = false;
+    this.transaction.failed = false;
+    this.transaction.queue.length = 0;
+    this.queuedBytes = 0;
+    this.#server.watches.unwatch(this.transaction.watcher);
+  }
+
+  reset(): void {
+    this.endTransaction();
+    this.select(0);
+    this.call.reply.version = 2;
+    this.name = "";
+    this.replyMode = "on";
+    this.noEvict = false;
+    this.noTouch = false;
+  }
+
+  describe(): Bytes {
+    return describeClient(this, this.#server.host.clock.now());
+  }
+}
+
+/** The line of CLIENT INFO and CLIENT LIST, with the fields of Redis 7.2. */
+function describeClient(connection: Connection, now: number): Bytes {
+  const { call, transaction } = connection;
+  const seconds = (since: number) => Math.max(0, Math.floor((now - since) / 1000));
+  const fields: readonly (readonly [string, Bytes | number])[] = [
+    ["id", connection.id],
+    ["addr", connection.address],
+    ["laddr", connection.localAddress],
+    ["fd", connection.id],
+    ["name", connection.name],
+    ["age", seconds(connection.createdAt)],
+    ["idle", seconds(connection.lastRequestAt)],
+    ["flags", clientFlags(connection)],
+    ["db", call.db.index],
+    ["sub", 0],
+    ["psub", 0],
+    ["ssub", 0],
+    ["multi", transaction.open ? transaction.queue.length : -1],
+    ["qbuf", connection.bufferedBytes],
+    ["qbuf-free", 0],
+    ["argv-mem", call.args.reduce((sum, arg) => sum + arg.length, 0)],
+    ["multi-mem", connection.queuedBytes],
+    ["obl", 0],
+    ["oll", connection.pendingBytes > 0 ? 1 : 0],
+    ["omem", connection.pendingBytes],
+    ["tot-mem", connection.bufferedBytes + connection.queuedBytes + connection.pendingBytes],
+    ["events", "r"],
+    ["cmd", call.command?.fullName ?? "NULL"],
+    ["user", "default"],
+    ["redir", -1],
+    ["resp", call.reply.version],
+    ["lib-name", connection.libraryName],
+    ["lib-ver", connection.libraryVersion],
+  ];
+  return fields.map(([name, value]) => `${name}=${value}`).join(" ");
+}
+
+function clientFlags({ transaction, noEvict, noTouch }: Connection): string {
+  const flags = [transaction.open && "x", transaction.watcher.broken && "d", noEvict && "e", noTouch && "T"];
+  return flags.filter((flag) => flag !== false).join("") || "N";
+}

@@ -1,0 +1,208 @@
+/**
+ * From a request to its command: the checks of Redis's processCommand, in its order.
+ *
+ *     1 the command exists         5 CLIENT PAUSE does not hold it back
+ *     2 its subcommand exists      6 inside MULTI it is queued
+ *     3 its number of arguments    7 it runs: through the engine when it looks at data, else at once
+ *     4 the engine takes writes
+ *
+ * A request refused by 1–4 inside MULTI makes EXEC fail (EXECABORT).
+ */
+import type { Bytes } from "../bytes.ts";
+import { acceptsCount, type Command } from "../command/define.ts";
+import { arityError, unknownSubcommandError } from "../command/errors.ts";
+import { NO_MULTI, WRITE } from "../command/flags.ts";
+import { invoke } from "../command/invoke.ts";
+import type { PauseMode } from "../command/session.ts";
+import type { Engine } from "../engine.ts";
+import type { Clock } from "../host.ts";
+import type { Connection } from "./connection.ts";
+import type { CommandStatistics, Statistics } from "./statistics.ts";
+import type { Turn } from "./turn.ts";
+
+/** Groups whose commands look at no data, but for those in `DATA_COMMANDS`. */
+const DIRECT_GROUPS: ReadonlySet<string> = new Set(["connection", "server", "transactions", "pubsub"]);
+/** Commands of those groups that meet keys: they may find an expired one, whose removal the engine logs. */
+const DATA_COMMANDS: ReadonlySet<string> = new Set(["exec", "watch", "dbsize", "swapdb", "flushdb", "flushall"]);
+/** Commands that run inside MULTI instead of being queued. */
+const NEVER_QUEUED: ReadonlySet<string> = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
+/** Spellings ("Get", "gEt") that are found without folding; more than that is somebody playing. */
+const SPELLINGS_MAX = 4096;
+/** The preview of arguments in the error for an unknown command. */
+const PREVIEW_LENGTH_MAX = 128;
+
+/** A command as dispatch sees it. */
+interface Entry {
+  readonly command: Command;
+  readonly direct: boolean;
+  readonly queued: boolean;
+  readonly writes: boolean;
+  readonly isExec: boolean;
+  readonly statistics: CommandStatistics;
+  readonly subcommands: ReadonlyMap<string, Entry> | undefined;
+}
+
+export class Dispatcher {
+  readonly #engine: Engine;
+  readonly #turn: Turn;
+  readonly #clock: Clock;
+  readonly #statistics: Statistics;
+  readonly #entries = new Map<string, Entry>();
+  /** Spellings met so far. */
+  readonly #spellings = new Map<Bytes, Entry>();
+  /** What CLIENT PAUSE holds back. */
+  paused: PauseMode | undefined = undefined;
+  /** The command whose run is being timed, and since when. */
+  #timed: CommandStatistics | undefined = undefined;
+  #timedSince = 0;
+
+  constructor(
+    commands: ReadonlyMap<string, Command>,
+    engine: Engine,
+    turn: Turn,
+    clock: Clock,
+    statistics: Statistics,
+  ) {
+    this.#engine = engine;
+    this.#turn = turn;
+    this.#clock = clock;
+    this.#statistics = statistics;
+    for (const [name, command] of commands) this.#entries.set(name, this.#entryOf(command));
+  }
+
+  /** Runs, queues or refuses a request. False: CLIENT PAUSE holds it back, and nothing was done. */
+  run(connection: Connection, args: readonly Bytes[]): boolean {
+    const name = args[0]!;
+    let entry = this.#spellings.get(name) ?? this.#find(name);
+    if (entry === undefined) {
+      this.#refuse(connection, undefined, unknownCommand(args));
+      return true;
+    }
+    if (entry.subcommands !== undefined && args.length > 1) {
+      const subcommand = entry.subcommands.get(args[1]!.toLowerCase());
+      if (subcommand === undefined) {
+        this.#refuse(connection, entry, unknownSubcommandError(entry.command.name, args[1]!).message);
+        return true;
+      }
+      entry = subcommand;
+    }
+    if (!acceptsCount(entry.command, args.length)) {
+      this.#refuse(connection, entry, arityError(entry.command.fullName).message);
+      return true;
+    }
+    const refusal = this.#engine.writeRefusal;
+    if (refusal !== undefined && this.#writes(connection, entry)) {
+      this.#refuse(connection, entry, refusal);
+      return true;
+    }
+    if (this.paused !== undefined && (this.paused === "all" || this.#writes(connection, entry))) return false;
+    this.#statistics.commands++;
+    if (connection.transaction.open && entry.queued) this.#queue(connection, entry, args);
+    else if (connection.replyMode === "on") this.#execute(connection, entry, args);
+    else this.#executeSilently(connection, entry, args);
+    return true;
+  }
+
+  /** The requests at hand have been run: ends the timing of the last one. */
+  endRun(): void {
+    if (this.#timed === undefined) return;
+    this.#timed.timeMs += this.#clock.monotonic() - this.#timedSince;
+    this.#timed = undefined;
+  }
+
+  #execute(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
+    const { call } = connection;
+    const { statistics } = entry;
+    if (statistics !== this.#timed) this.#time(statistics);
+    statistics.calls++;
+    const errors = this.#statistics.errorReplies;
+    if (entry.direct) {
+      invoke(call, entry.command, args);
+    } else {
+      call.command = entry.command;
+      call.args = args;
+      this.#engine.execute(call);
+      if (entry.writes || entry.isExec) this.#turn.wrote();
+    }
+    if (call.effects.count !== 0) call.effects.clear();
+    if (errors !== this.#statistics.errorReplies) statistics.failed++;
+  }
+
+  /** Under CLIENT REPLY OFF or SKIP. CLIENT REPLY ON answers even then. */
+  #executeSilently(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
+    const { reply } = connection.call;
+    const mark = reply.mark;
+    if (connection.replyMode === "skip-next") connection.replyMode = "skipping";
+    this.#execute(connection, entry, args);
+    const mode = connection.replyMode as Connection["replyMode"];
+    if (mode === "on") return;
+    reply.rewind(mark);
+    if (mode === "skipping") connection.replyMode = "on";
+  }
+
+  #queue(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
+    if ((entry.command.flags & NO_MULTI) !== 0) {
+      this.#refuse(connection, entry, "ERR Command not allowed inside a transaction");
+      return;
+    }
+    connection.enqueue(entry.command, args.slice());
+    if (connection.replyMode === "on") connection.call.reply.simple("QUEUED");
+  }
+
+  #refuse(connection: Connection, entry: Entry | undefined, message: Bytes): void {
+    const { transaction, call } = connection;
+    if (entry !== undefined) entry.statistics.rejected++;
+    if (entry?.isExec === true && transaction.open) {
+      connection.endTransaction();
+      call.reply.error(`EXECABORT Transaction discarded because of: ${message.replace(/^-?ERR /, "")}`);
+      return;
+    }
+    if (transaction.open) transaction.failed = true;
+    if (connection.replyMode === "on") call.reply.error(message);
+    else if (connection.replyMode === "skip-next") connection.replyMode = "on";
+  }
+
+  #writes(connection: Connection, entry: Entry): boolean {
+    return (
+      entry.writes ||
+      (entry.isExec && connection.transaction.queue.some(({ command }) => (command.flags & WRITE) !== 0))
+    );
+  }
+
+  #time(statistics: CommandStatistics): void {
+    const now = this.#clock.monotonic();
+    if (this.#timed !== undefined) this.#timed.timeMs += now - this.#timedSince;
+    this.#timed = statistics;
+    this.#timedSince = now;
+  }
+
+  #find(name: Bytes): Entry | undefined {
+    const entry = this.#entries.get(name.toLowerCase());
+    if (entry !== undefined && this.#spellings.size < SPELLINGS_MAX) this.#spellings.set(name, entry);
+    return entry;
+  }
+
+  #entryOf(command: Command): Entry {
+    const { fullName, flags, about } = command;
+    const isData = DATA_COMMANDS.has(fullName) || command.keySpecs.length > 0;
+    return {
+      command,
+      direct: DIRECT_GROUPS.has(about.group) && !isData && (flags & WRITE) === 0,
+      queued: !NEVER_QUEUED.has(fullName),
+      writes: (flags & WRITE) !== 0,
+      isExec: fullName === "exec",
+      statistics: this.#statistics.of(fullName),
+      subcommands:
+        command.subcommands &&
+        new Map([...command.subcommands].map(([name, subcommand]) => [name, this.#entryOf(subcommand)])),
+    };
+  }
+}
+
+function unknownCommand(args: readonly Bytes[]): Bytes {
+  let preview = "";
+  for (let i = 1; i < args.length && preview.length < PREVIEW_LENGTH_MAX; i++) {
+    preview += `'${args[i]!.slice(0, PREVIEW_LENGTH_MAX - preview.length)}' `;
+  }
+  return `ERR unknown command '${args[0]!.slice(0, PREVIEW_LENGTH_MAX)}', with args beginning with: ${preview}`;
+}

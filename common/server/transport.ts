@@ -1,0 +1,31 @@
+/**
+ * What carries the bytes of one client: a socket (listen.ts), or the simulator in the lab. The server core knows no other
+ * way out.
+ */
+import type { Bytes } from "../bytes.ts";
+
+export interface Transport {
+  /** "127.0.0.1:50188". */
+  readonly address: string;
+  readonly localAddress: string;
+  /** Bytes handed over that the operating system has not taken yet. */
+  readonly pendingBytes: number;
+  write(output: Bytes): void;
+  /** Stops and starts the calls of `receive`. */
+  pause(): void;
+  resume(): void;
+  /** Closes when everything written has left. */
+  end(): void;
+  /** Closes now. */
+  destroy(): void;
+}
+
+/** What a transport tells its connection. */
+export interface Receiver {
+  /** Bytes have come. `chunk` belongs to the transport again when the call returns. */
+  receive(chunk: Buffer): void;
+  /** `pendingBytes` has become 0. */
+  drained(): void;
+  /** Nothing more will come or can be sent. Called once. */
+  ended(): void;
+}

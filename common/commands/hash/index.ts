@@ -1,2 +1,5 @@
 /** Commands on hashes. */
-export {};
+export * from "./random.ts";
+export * from "./read.ts";
+export * from "./scan.ts";
+export * from "./write.ts";

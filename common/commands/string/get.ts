@@ -7,8 +7,7 @@ import { key } from "../../command/args.ts";
 import { command } from "../../command/define.ts";
 import { FAST, READONLY, WRITE } from "../../command/flags.ts";
 import { expiry, options } from "../../command/options.ts";
-import { many } from "../../command/phrases.ts";
-import { NO_EXPIRY, Type } from "../../keyspace/keyspace.ts";
+import { NO_EXPIRY } from "../../keyspace/keyspace.ts";
 
 export const get = command("get", {
   summary: "Returns the string value of a key.",
@@ -64,22 +63,6 @@ export const getex = command("getex", {
     } else {
       db.setExpiry(key, expiration);
       call.effect("PEXPIREAT", key, String(expiration));
-    }
-  },
-});
-
-export const mget = command("mget", {
-  summary: "Atomically returns the string values of one or more keys.",
-  since: "1.0.0",
-  group: "string",
-  complexity: "O(N) where N is the number of keys to retrieve.",
-  tips: ["request_policy:multi_shard"],
-  flags: READONLY | FAST,
-  args: [many(key("key", "RO ACCESS"))],
-  run(call, keys) {
-    call.reply.array(keys.length);
-    for (const key of keys) {
-      call.reply.bulkOrNull(call.db.typeOf(key) === Type.STRING ? call.db.strings.get(key) : undefined);
     }
   },
 });

@@ -5,8 +5,8 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { Database, Keyspace } from "../keyspace/keyspace.ts";
-import type { Command } from "./define.ts";
 import type { ReplyWriter } from "../resp/reply-writer.ts";
+import type { Command } from "./define.ts";
 import type { ServerView, Session } from "./session.ts";
 
 /**
@@ -23,9 +23,12 @@ export class Effects {
     this.db.push(db);
     this.args.push(args);
   }
+  /** Taking elements off keeps the arrays' memory; setting the length to 0 would make every command allocate it anew. */
   clear(): void {
-    this.db.length = 0;
-    this.args.length = 0;
+    while (this.args.length > 0) {
+      this.db.pop();
+      this.args.pop();
+    }
   }
 }
 

@@ -31,6 +31,9 @@ const ARGUMENT_OVERHEAD_BYTES = 24;
 const REST_BYTES_KEPT = 64 * 1024;
 const REST_BYTES_INITIAL = 1024;
 
+/** Longest command name that is worth comparing. */
+const NAME_LENGTH_KEPT = 32;
+
 const CR = 13;
 const LF = 10;
 const ZERO = 48;
@@ -66,6 +69,8 @@ export class RequestReader {
   /** Own memory for what is unfinished; `#buffer` is this one or a chunk of the caller. */
   #rest: Buffer = EMPTY;
 
+  /** The first argument of the request before. */
+  #lastName: Bytes = "";
   /** Arguments still to come; 0: a new request begins. */
   #missing = 0;
   /** Arguments already there. */
@@ -230,7 +235,8 @@ export class RequestReader {
       }
       const end = this.#at + this.#bulkLength;
       if (end + 2 > this.#end) return this.#needMore();
-      this.args[this.#count++] = sliceBytes(this.#buffer, this.#at, end);
+      this.args[this.#count] = this.#count === 0 ? this.#nameAt(end) : sliceBytes(this.#buffer, this.#at, end);
+      this.#count++;
       this.#countBytes += this.#bulkLength + ARGUMENT_OVERHEAD_BYTES;
       this.#at = end + 2;
       this.#bulkLength = -1;
@@ -240,6 +246,20 @@ export class RequestReader {
     this.#count = 0;
     this.#countBytes = 0;
     return COMMAND;
+  }
+
+  /** The first argument. Clients repeat their commands: the same name is the same string, with no new copy to hash. */
+  #nameAt(end: number): Bytes {
+    const last = this.#lastName;
+    const length = end - this.#at;
+    if (length === last.length) {
+      let i = 0;
+      while (i < length && this.#buffer[this.#at + i] === last.charCodeAt(i)) i++;
+      if (i === length) return last;
+    }
+    const name = sliceBytes(this.#buffer, this.#at, end);
+    if (length <= NAME_LENGTH_KEPT) this.#lastName = name;
+    return name;
   }
 
   /** A line of text. An empty one is no request. */

@@ -1,0 +1,71 @@
+/**
+ * The increment that grows: where the log's bytes go. Log positions count from the beginning of the data folder's first
+ * file; this file begins at position `start`.
+ */
+import type { DiskFile } from "../common/disk/disk.ts";
+import type { DiskFailure } from "../common/errors.ts";
+import type { Host } from "../common/host.ts";
+import type { LogSink } from "../common/log/log.ts";
+
+export class AofFile implements LogSink {
+  readonly #host: Host;
+  readonly #file: DiskFile;
+  readonly #start: number;
+  #length: number;
+
+  constructor(host: Host, file: DiskFile, start: number) {
+    this.#host = host;
+    this.#file = file;
+    this.#start = start;
+    this.#length = file.size();
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    const offset = at - this.#start;
+    this.#file.write(offset, bytes);
+    this.#length = offset + bytes.length;
+    if (this.#host.tracing) {
+      this.#host.trace("aof.write", { file: this.path, offset, bytes: bytes.length, lsn: at + bytes.length });
+    }
+  }
+
+  /** Removes what a failed write has left behind log position `at`, so that the file ends with a whole batch. */
+  cutTo(at: number): void {
+    this.#file.truncate(at - this.#start);
+  }
+
+  /**
+   * Those who wait are told about a failure first (their replies are dropped), then it is thrown: the kernel may have
+   * forgotten the dirty pages, so nobody can say any more what is on disk, and the process stops (I6).
+   */
+  sync(done: (failure: DiskFailure | undefined) => void): void {
+    const covered = this.#length;
+    this.#file.sync((failure) => {
+      if (failure === undefined) this.#traceSync(covered);
+      done(failure);
+      if (failure !== undefined) throw failure;
+    });
+  }
+
+  syncNow(): void {
+    this.#file.syncNow();
+    this.#traceSync(this.#length);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  #traceSync(covered: number): void {
+    if (this.#host.tracing)
+      this.#host.trace("aof.fsync", { file: this.path, offset: covered, lsn: this.#start + covered });
+  }
+}

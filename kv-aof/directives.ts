@@ -1,0 +1,64 @@
+/** The directives of kv-aof, with Redis's names and defaults (those of Redis 7.2's source). */
+import type { Directive } from "../common/config.ts";
+
+function checkFileName(name: string): string | undefined {
+  return /^[^/\\\0]+$/.test(name) && name !== "." && name !== ".." ? undefined : "must be a file name, not a path";
+}
+
+export const AOF_DIRECTIVES: readonly Directive[] = [
+  {
+    name: "appendonly",
+    kind: "choice",
+    default: "yes",
+    mutable: false,
+    values: ["yes"],
+    summary: "The append-only file is this engine's only storage: always yes.",
+  },
+  {
+    name: "appenddirname",
+    kind: "text",
+    default: "appendonlydir",
+    mutable: false,
+    check: checkFileName,
+    summary: "Folder of the append-only files, inside the data folder.",
+  },
+  {
+    name: "appendfilename",
+    kind: "text",
+    default: "appendonly.aof",
+    mutable: false,
+    check: checkFileName,
+    summary: "Base of the names of the append-only files.",
+  },
+  {
+    name: "appendfsync",
+    kind: "choice",
+    default: "everysec",
+    mutable: true,
+    values: ["everysec", "always", "no"],
+    summary: "When the append-only file is synced: before every reply, once a second, or when the kernel likes.",
+  },
+  {
+    name: "aof-load-truncated",
+    kind: "boolean",
+    default: "yes",
+    mutable: true,
+    summary: "A torn end of the append-only file is cut at start; with no, the server refuses to start.",
+  },
+  {
+    name: "hash-max-listpack-entries",
+    kind: "integer",
+    default: "512",
+    mutable: true,
+    aliases: ["hash-max-ziplist-entries"],
+    summary: "Up to so many fields a hash is packed into one value.",
+  },
+  {
+    name: "hash-max-listpack-value",
+    kind: "memory",
+    default: "64",
+    mutable: true,
+    aliases: ["hash-max-ziplist-value"],
+    summary: "Fields and values up to this length are packed.",
+  },
+];

@@ -54,6 +54,8 @@ export interface Client {
   readonly localAddress: string;
   /** The line of CLIENT INFO and CLIENT LIST. */
   describe(): Bytes;
+  /** A queued command was run by EXEC; for statistics. */
+  ranQueued(command: Command): void;
   /** Ends MULTI and forgets its queue and what is watched. */
   endTransaction(): void;
   /** As a new connection: RESP2, database 0, no name, no transaction (RESET). */

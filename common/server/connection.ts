@@ -260,6 +260,10 @@ export class Connection implements Client, Session, Sender, Receiver {
     if (this.queuedBytes > this.#server.requestLimits.queryBufferMax) this.#queryTooLarge();
   }
 
+  ranQueued(command: Command): void {
+    this.#server.statistics.of(command.fullName).calls++;
+  }
+
   endTransaction(): void {
     this.transaction.open = false;
     this.transaction.failed = false;

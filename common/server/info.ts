@@ -3,11 +3,8 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { InfoSection } from "../engine.ts";
+import { REDIS_VERSION, TWOLOG_VERSION } from "../version.ts";
 import type { Server } from "./server.ts";
-
-/** The Redis whose behaviour clients may expect. */
-export const REDIS_VERSION = "7.2.0";
-export const TWOLOG_VERSION = "0.1.0";
 
 /** The process around the server, for figures that are not the server's own. */
 export interface ProcessView {

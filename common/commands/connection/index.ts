@@ -1,2 +1,5 @@
 /** Commands about the client's connection. */
-export {};
+
+export * from "./client.ts";
+export * from "./hello.ts";
+export * from "./session.ts";

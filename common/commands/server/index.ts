@@ -1,2 +1,7 @@
 /** Commands about the server. */
-export {};
+
+export * from "./command.ts";
+export * from "./config.ts";
+export * from "./flush.ts";
+export * from "./info.ts";
+export * from "./shutdown.ts";

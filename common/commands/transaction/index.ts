@@ -1,2 +1,4 @@
 /** MULTI and its family. */
-export {};
+
+export * from "./multi.ts";
+export * from "./watch.ts";

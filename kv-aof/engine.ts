@@ -16,7 +16,6 @@ import { MemoryKeyspace } from "./memory/keyspace.ts";
 import { recoverAof } from "./recovery.ts";
 import { type Applier, execute, settle } from "./write-path.ts";
 
-const LOCK = "twolog.lock";
 /** Expired keys removed between two looks at the clock. */
 const EXPIRED_PER_STEP = 20;
 
@@ -31,7 +30,6 @@ export class AofEngine implements Engine, Applier {
   readonly #config: Config;
   #log: AofLog | undefined;
   #baseBytes = 0;
-  #unlock: () => void = () => {};
   /** The effects of the command that is running: where an expired key that it meets is logged. */
   #running: Effects | undefined;
   #expireNext = 0;
@@ -60,19 +58,13 @@ export class AofEngine implements Engine, Applier {
 
   recover(): Recovery {
     assert(this.#log === undefined, "an engine recovers once");
-    const { clock, disk } = this.#host;
+    const { clock } = this.#host;
     const started = clock.monotonic();
-    this.#unlock = disk.lock(LOCK);
-    try {
-      const { file, position, baseBytes, lines } = recoverAof(this.#host, this.#config, this.keyspace);
-      this.keyspace.events.now = clock.now();
-      this.#baseBytes = baseBytes;
-      this.#log = new AofLog(file, position, this.#host, this.#config.text("appendfsync") as FsyncPolicy);
-      return { lines, durationMs: clock.monotonic() - started };
-    } catch (error) {
-      this.#unlock();
-      throw error;
-    }
+    const { file, position, baseBytes, lines } = recoverAof(this.#host, this.#config, this.keyspace);
+    this.keyspace.events.now = clock.now();
+    this.#baseBytes = baseBytes;
+    this.#log = new AofLog(file, position, this.#host, this.#config.text("appendfsync") as FsyncPolicy);
+    return { lines, durationMs: clock.monotonic() - started };
   }
 
   execute(call: Call): void {
@@ -117,7 +109,6 @@ export class AofEngine implements Engine, Applier {
       this.log.finish((failure) => {
         if (failure !== undefined) return reject(failure);
         this.log.close();
-        this.#unlock();
         resolve();
       });
     });

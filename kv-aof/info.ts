@@ -1,10 +1,9 @@
-/** The section "persistence" of INFO, with Redis's fields. */
+/** The section "persistence" of INFO, with Redis's fields; the server adds `loading`. */
 import type { InfoSection } from "../common/engine.ts";
 import type { AofLog } from "./aof-log.ts";
 
 export function persistenceInfo(log: AofLog, baseBytes: number): InfoSection["entries"] {
   return [
-    ["loading", 0],
     ["async_loading", 0],
     ["aof_enabled", 1],
     ["aof_rewrite_in_progress", 0],

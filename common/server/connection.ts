@@ -6,7 +6,7 @@
  *
  *     stalled for   when                                                     goes on when
  *     "turn"        it has read INPUT_BYTES_PER_TURN in this turn            the next turn
- *     "output"      OUTSTANDING_BYTES_MAX of replies have not left           the socket has taken them
+ *     "output"      its replies gather faster than they can leave            they have left
  *     "pause"       CLIENT PAUSE holds back the command it has just read     the pause ends
  */
 import type { Bytes } from "../bytes.ts";
@@ -20,7 +20,8 @@ import type { Receiver, Transport } from "./transport.ts";
 import type { Output, Sender } from "./turn.ts";
 
 const INPUT_BYTES_PER_TURN = 256 * 1024;
-const OUTSTANDING_BYTES_MAX = 1024 * 1024;
+/** Most bytes of replies that wait for the end of their turn, or for its settle. */
+const OUTPUT_BYTES_MAX = 1024 * 1024;
 
 type Stall = "turn" | "output" | "pause";
 
@@ -102,7 +103,7 @@ export class Connection implements Client, Session, Sender, Receiver {
     this.#join();
     this.#run();
     if (this.#stall !== undefined || this.#closed) return;
-    if (this.#outstandingBytes > OUTSTANDING_BYTES_MAX) this.#stallFor("output");
+    if (this.#unsettledBytes > OUTPUT_BYTES_MAX) this.#stallFor("output");
     else if (this.#inputThisTurn > INPUT_BYTES_PER_TURN) this.#stallFor("turn");
   }
 
@@ -126,7 +127,7 @@ export class Connection implements Client, Session, Sender, Receiver {
           break;
         }
         if (this.#closing || this.#closed) break;
-        if (reply.out.length > OUTSTANDING_BYTES_MAX || reply.hasParts) {
+        if (reply.out.length > OUTPUT_BYTES_MAX || reply.hasParts) {
           this.#stallFor("output");
           break;
         }
@@ -163,7 +164,7 @@ export class Connection implements Client, Session, Sender, Receiver {
   /** The reason for the stall may have gone. */
   readonly #goOn = (): void => {
     if (this.#stall === undefined || this.#closed || this.#server.failed) return;
-    if (this.#stall === "output" && this.#outstandingBytes > 0) return;
+    if (this.#stall === "output" && (this.#unsettledBytes > 0 || this.#transport.backlogged)) return;
     this.#stall = undefined;
     this.#server.turn.begin();
     this.#join();
@@ -218,15 +219,11 @@ export class Connection implements Client, Session, Sender, Receiver {
     if (output.length === 0 || this.#closed) return;
     this.#server.statistics.outputBytes += output.length;
     this.#transport.write(output);
-    // The socket is slower than the client's requests: read no more of them until it has caught up.
-    if (this.#transport.pendingBytes > OUTSTANDING_BYTES_MAX) {
+    // The client does not read its replies as fast as it asks: take no more requests until it has caught up.
+    if (this.#transport.backlogged) {
       this.#server.checkOutputLimit(this);
       if (this.#stall === undefined && !this.#closed) this.#stallFor("output");
     }
-  }
-
-  get #outstandingBytes(): number {
-    return this.#unsettledBytes + this.#transport.pendingBytes;
   }
 
   drained(): void {
@@ -236,8 +233,10 @@ export class Connection implements Client, Session, Sender, Receiver {
   // How it ends.
 
   closeAfterReply(): void {
+    if (this.#closing || this.#closed) return;
     this.#closing = true;
     this.#transport.pause();
+    if (this.#unsettled === 0) this.#transport.end();
   }
 
   kill(): void {

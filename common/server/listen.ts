@@ -23,6 +23,10 @@ class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  get backlogged(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
   write(output: Bytes): void {
     this.#socket.write(output, "latin1");
   }

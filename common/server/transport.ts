@@ -10,6 +10,8 @@ export interface Transport {
   readonly localAddress: string;
   /** Bytes handed over that the operating system has not taken yet. */
   readonly pendingBytes: number;
+  /** So much is pending that nothing should be added; `drained` will be called. */
+  readonly backlogged: boolean;
   write(output: Bytes): void;
   /** Stops and starts the calls of `receive`. */
   pause(): void;
@@ -24,7 +26,7 @@ export interface Transport {
 export interface Receiver {
   /** Bytes have come. `chunk` belongs to the transport again when the call returns. */
   receive(chunk: Buffer): void;
-  /** `pendingBytes` has become 0. */
+  /** The transport was `backlogged`, and now everything has left. */
   drained(): void;
   /** Nothing more will come or can be sent. Called once. */
   ended(): void;

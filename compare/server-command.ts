@@ -1,0 +1,97 @@
+/**
+ * `twolog server`: reads the config file and the flags, and starts the chosen engine.
+ *
+ * Every directive of the tables is a flag of the same name; a flag beats the file, the file beats the default.
+ */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { Command, Option } from "commander";
+import { type Directive, DirectiveConfig } from "../common/config.ts";
+import { RealDisk } from "../common/disk/real-disk.ts";
+import { UsageError } from "../common/errors.ts";
+import { RealHost } from "../common/host.ts";
+import { type ConfigFile, loadConfigText } from "../common/server/config-file.ts";
+import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
+import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
+import { serve as serveAof } from "../kv-aof/main.ts";
+import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
+import { serve as serveWal } from "../kv-wal/main.ts";
+
+const ENGINES = {
+  aof: { directives: AOF_DIRECTIVES, serve: serveAof },
+  wal: { directives: WAL_DIRECTIVES, serve: serveWal },
+} as const;
+
+type EngineName = keyof typeof ENGINES;
+
+/** The subcommand, for compare/twolog.ts. */
+export function serverCommand(): Command {
+  const command = new Command("server")
+    .description("start a server on one of the two storage engines")
+    .addOption(new Option("--engine <name>", "storage engine").choices(Object.keys(ENGINES)).default("aof"))
+    .option("--config <file>", "read directives from a file in Redis's syntax");
+  addDirectives(command, SERVER_DIRECTIVES, "Directives of the server:");
+  addDirectives(command, AOF_DIRECTIVES, "Directives of kv-aof (--engine aof):");
+  addDirectives(command, WAL_DIRECTIVES, "Directives of kv-wal (--engine wal):");
+  return command.action(async () => {
+    const { engine, config } = command.opts<{ engine: EngineName; config?: string }>();
+    await start(engine, config, given(command));
+  });
+}
+
+function addDirectives(command: Command, directives: readonly Directive[], group: string): void {
+  for (const directive of directives) {
+    if (findOption(command, directive.name) !== undefined) continue;
+    const text = `${directive.summary} (default: ${directive.default || '""'})`;
+    command.addOption(new Option(`--${directive.name} <value>`, text).helpGroup(group));
+    for (const alias of directive.aliases ?? []) {
+      command.addOption(new Option(`--${alias.replaceAll("_", "-")} <value>`).hideHelp());
+    }
+  }
+}
+
+function findOption(command: Command, name: string): Option | undefined {
+  return command.options.find((option) => option.long === `--${name}`);
+}
+
+/** The directives given on the command line, by name. */
+function given(command: Command): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const option of command.options) {
+    const name = option.long?.slice(2) ?? "";
+    if (name === "engine" || name === "config") continue;
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (typeof value === "string") values.set(name, value);
+  }
+  return values;
+}
+
+async function start(engine: EngineName, configPath: string | undefined, flags: Map<string, string>): Promise<void> {
+  const { directives, serve } = ENGINES[engine];
+  const config = new DirectiveConfig([SERVER_DIRECTIVES, directives]);
+  const configFile = configPath === undefined ? undefined : fileAt(resolve(configPath));
+  if (configFile !== undefined && configPath !== undefined) loadConfigText(config, configFile.read(), configPath);
+  for (const [name, value] of flags) {
+    if (config.find(name) === undefined) throw new UsageError(`--${name} is no directive of the engine ${engine}`);
+    config.start(name, value, `--${name}`);
+  }
+  const host = new RealHost(new RealDisk(config.text("dir")));
+  const running = await serve({ host, config, configFile });
+  await running.closed;
+}
+
+function fileAt(path: string): ConfigFile {
+  return {
+    read() {
+      try {
+        return readFileSync(path, "utf8");
+      } catch (error) {
+        throw new UsageError(`cannot read the config file ${path}: ${(error as NodeJS.ErrnoException).code}`);
+      }
+    },
+    write(text) {
+      writeFileSync(`${path}.new`, text, { flush: true });
+      renameSync(`${path}.new`, path);
+    },
+  };
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env node
+/**
+ * The `twolog` program: one executable, a subcommand for each thing it does.
+ *
+ * Exit status: 0 done; 1 an engine broke a promise, a check found damage, or the command could not be done (one line on
+ * standard error says why); 2 the command line was wrong.
+ */
+import { readFileSync } from "node:fs";
+import { Command, type CommanderError, InvalidArgumentError, Option } from "commander";
+import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
+import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
+import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
+import { serverCommand } from "./server-command.ts";
+
+const STATUS_FAILED = 1;
+const STATUS_USAGE = 2;
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
+  return value;
+}
+
+function pipelines(text: string): number[] {
+  return text.split(",").map(positiveInteger);
+}
+
+function tests(text: string): LoadTest[] {
+  return text.split(",").map((name) => {
+    const test = LOAD_TESTS.find((known) => known === name);
+    if (test === undefined) throw new InvalidArgumentError(`Known tests: ${LOAD_TESTS.join(", ")}.`);
+    return test;
+  });
+}
+
+interface BenchFlags {
+  policy: BenchPolicy;
+  tests: LoadTest[];
+  pipeline: number[];
+  rounds: number;
+  connections: number;
+  requests: number;
+  keys: number;
+  valueBytes: number;
+  json?: string;
+}
+
+function benchCommand(): Command {
+  return new Command("bench")
+    .description("throughput of both engines beside redis-server with the same fsync policy, as ratios")
+    .addOption(new Option("--policy <name>", "appendfsync and its twin").choices(BENCH_POLICIES).default("everysec"))
+    .option("--tests <list>", `of ${LOAD_TESTS.join(", ")}`, tests, tests("set,get"))
+    .option("--pipeline <list>", "requests in flight per connection", pipelines, [1, 16, 64])
+    .option("--rounds <n>", "interleaved rounds; the median counts", positiveInteger, 3)
+    .option("--connections <n>", "clients", positiveInteger, 50)
+    .option("--requests <n>", "requests per measurement at pipeline 1", positiveInteger, 100_000)
+    .option("--keys <n>", "size of the key space", positiveInteger, 100_000)
+    .option("--value-bytes <n>", "size of a value", positiveInteger, 64)
+    .option("--json <file>", "write the figures to a file")
+    .action(async (flags: BenchFlags) => {
+      const { runBench } = await import("./bench/bench.ts");
+      process.exitCode = await runBench({ ...flags, pipelines: flags.pipeline }, print);
+    });
+}
+
+function program(): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  return new Command("twolog")
+    .description("A Redis-protocol server with two storage engines, and a lab that crashes both.")
+    .version(version)
+    .showHelpAfterError("(twolog COMMAND --help says more)")
+    .addCommand(serverCommand())
+    .addCommand(benchCommand());
+}
+
+/** In the names of flags "_" is "-", as in MySQL. */
+function folded(argument: string): string {
+  if (!argument.startsWith("--")) return argument;
+  const [name = "", ...value] = argument.split("=");
+  return [name.replaceAll("_", "-"), ...value].join("=");
+}
+
+/** Commander exits by itself with 1 on a wrong command line; 1 is taken by broken promises. */
+function exitOnUsage(command: Command): void {
+  command.exitOverride((error: CommanderError) => process.exit(error.exitCode === 0 ? 0 : STATUS_USAGE));
+  for (const subcommand of command.commands) exitOnUsage(subcommand);
+}
+
+function isExpected(error: unknown): error is Error {
+  return error instanceof UsageError || error instanceof CorruptFile || error instanceof DiskFailure;
+}
+
+const twolog = program();
+exitOnUsage(twolog);
+try {
+  await twolog.parseAsync(process.argv.map(folded));
+} catch (error) {
+  process.stderr.write(`twolog: ${isExpected(error) ? error.message : (error as Error).stack}\n`);
+  process.exitCode = STATUS_FAILED;
+}

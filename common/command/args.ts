@@ -22,6 +22,8 @@ export interface ArgumentDoc {
   readonly optional?: boolean;
   readonly multiple?: boolean;
   readonly arguments?: readonly ArgumentDoc[];
+  /** Of a key: the place of its key spec. Filled in by `command`. */
+  readonly keySpecIndex?: number;
 }
 
 /** What a command does with a key: `RO`, `RW`, `OW` or `RM`, then Redis's words (ACCESS, UPDATE, INSERT, DELETE, …). */

@@ -88,7 +88,7 @@ export function command<const A extends readonly Arg<unknown>[]>(
   const { args, flags, run, ...about } = declaration;
   const bar = fullName.indexOf("|");
   const base = bar < 0 ? 1 : 2;
-  const keySpecs = keySpecsOf(args, base);
+  const { keySpecs, indexes } = keySpecsOf(args, base);
   return {
     name: fullName.slice(bar + 1),
     fullName,
@@ -96,7 +96,7 @@ export function command<const A extends readonly Arg<unknown>[]>(
     flags,
     keySpecs,
     about,
-    arguments: withKeySpecIndexes(args.flatMap(docsOf)),
+    arguments: withKeySpecIndexes(args.flatMap(docsOf), [...indexes]),
     subcommands: undefined,
     exec: compile(args, run as (call: Call, ...values: unknown[]) => void, base),
     keysOf: (line) => findKeys(keySpecs, line).map((found) => found.key),
@@ -108,6 +108,8 @@ interface ContainerDeclaration extends About {
   readonly subcommands: readonly Command[];
   /** When HELP came. */
   readonly helpSince: string;
+  /** Flags of HELP, if not those of all other containers. */
+  readonly helpFlags?: number;
   /** Lines that HELP shows before those of the subcommands. */
   readonly helpIntro?: readonly string[];
   /** Runs without a subcommand; otherwise one is required. */
@@ -116,7 +118,15 @@ interface ContainerDeclaration extends About {
 
 /** Declares a command whose first argument names a subcommand. HELP comes by itself. */
 export function container(name: string, declaration: ContainerDeclaration): Command {
-  const { flags = 0, subcommands: declared, helpSince, helpIntro = [], run, ...about } = declaration;
+  const {
+    flags = 0,
+    subcommands: declared,
+    helpSince,
+    helpFlags = LOADING | STALE,
+    helpIntro = [],
+    run,
+    ...about
+  } = declaration;
   const lines = [
     `${name.toUpperCase()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:`,
     ...helpIntro,
@@ -129,7 +139,7 @@ export function container(name: string, declaration: ContainerDeclaration): Comm
     since: helpSince,
     group: about.group,
     complexity: "O(1)",
-    flags: LOADING | STALE,
+    flags: helpFlags,
     args: [],
     run(call) {
       call.reply.array(lines.length);
@@ -182,7 +192,11 @@ function arityOf(args: readonly Arg<unknown>[], base: number): number {
   return exact ? least : -least;
 }
 
-/** COMMAND DOCS numbers the arguments that are keys by their key spec. */
-function withKeySpecIndexes(docs: readonly ArgumentDoc[]): readonly ArgumentDoc[] {
-  return docs;
+/** COMMAND DOCS tells of every argument that is a key which key spec finds it. `indexes` are used up in order. */
+function withKeySpecIndexes(docs: readonly ArgumentDoc[], indexes: number[]): readonly ArgumentDoc[] {
+  return docs.map((doc) => {
+    if (doc.type === "key") return { ...doc, keySpecIndex: indexes.shift()! };
+    if (doc.arguments === undefined) return doc;
+    return { ...doc, arguments: withKeySpecIndexes(doc.arguments, indexes) };
+  });
 }

@@ -25,8 +25,11 @@ export interface FoundKey {
   readonly use: KeyUse;
 }
 
-/** The key specs of a grammar whose first argument is at `base`. */
-export function keySpecsOf(args: readonly Arg<unknown>[], base: number): readonly KeySpec[] {
+/** The key specs of a grammar whose first argument is at `base`, and for each argument that is a key, which one finds it. */
+export function keySpecsOf(
+  args: readonly Arg<unknown>[],
+  base: number,
+): { readonly keySpecs: readonly KeySpec[]; readonly indexes: readonly number[] } {
   const specs: KeySpec[] = [];
   let index = base;
   let behindPhrase = false;
@@ -54,23 +57,25 @@ export function keySpecsOf(args: readonly Arg<unknown>[], base: number): readonl
 }
 
 /** Two neighbouring single keys with the same use are one range (LCS key1 key2), as Redis describes them. */
-function mergeNeighbours(specs: readonly KeySpec[]): readonly KeySpec[] {
-  const merged: KeySpec[] = [];
+function mergeNeighbours(specs: readonly KeySpec[]): { keySpecs: KeySpec[]; indexes: number[] } {
+  const keySpecs: KeySpec[] = [];
+  const indexes: number[] = [];
   for (const spec of specs) {
-    const before = merged.at(-1);
-    if (before !== undefined && extends_(before, spec)) {
-      const last = (before.find as { last: number }).last + 1;
-      merged[merged.length - 1] = { ...before, find: { type: "range", last, step: 1 } };
-    } else merged.push(spec);
+    const merged = merge(keySpecs.at(-1), spec);
+    if (merged === undefined) keySpecs.push(spec);
+    else keySpecs[keySpecs.length - 1] = merged;
+    indexes.push(keySpecs.length - 1);
   }
-  return merged;
+  return { keySpecs, indexes };
 }
 
-function extends_(before: KeySpec, spec: KeySpec): boolean {
-  if (before.begin.type !== "index" || spec.begin.type !== "index") return false;
-  if (before.find.type !== "range" || spec.find.type !== "range") return false;
-  if (before.find.last < 0 || spec.find.last !== 0 || before.use.access !== spec.use.access) return false;
-  return spec.begin.index === before.begin.index + before.find.last + 1;
+function merge(before: KeySpec | undefined, spec: KeySpec): KeySpec | undefined {
+  if (before === undefined || before.use.access !== spec.use.access) return undefined;
+  if (before.begin.type !== "index" || spec.begin.type !== "index") return undefined;
+  if (before.find.type !== "range" || spec.find.type !== "range") return undefined;
+  if (before.find.last < 0 || spec.find.last !== 0) return undefined;
+  if (spec.begin.index !== before.begin.index + before.find.last + 1) return undefined;
+  return { ...before, find: { type: "range", last: before.find.last + 1, step: 1 } };
 }
 
 /** The keys of a command line, in the order of the specs. Positions beyond the arguments are no keys. */

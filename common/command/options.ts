@@ -43,10 +43,10 @@ interface TokenEntry {
   readonly token: string;
 }
 
-/** The option block of a command. `unknown` makes the error for a word that is no option; without it, the block ends there. */
+/** The option block that ends a command. `unknown` makes the error for a word that is no option. */
 export function options<const R extends Rules>(
   rules: R,
-  unknown?: (text: Bytes) => CommandError,
+  unknown: (text: Bytes) => CommandError = syntaxError,
 ): Phrase<OptionValues<R>> {
   const tokens = tokenTable(rules);
   const finishers = Object.entries(rules).filter(([, rule]) => rule.finish !== undefined);
@@ -72,16 +72,13 @@ function readTokens(
   cursor: Cursor,
   tokens: ReadonlyMap<string, TokenEntry>,
   found: Record<string, unknown>,
-  unknown: ((text: Bytes) => CommandError) | undefined,
+  unknown: (text: Bytes) => CommandError,
 ): void {
   const seen = new Map<Rule<unknown>, string>();
   while (cursor.left > 0) {
     const text = cursor.args[cursor.at]!;
     const entry = tokens.get(text) ?? tokens.get(text.toUpperCase());
-    if (entry === undefined) {
-      if (unknown !== undefined) throw unknown(text);
-      return;
-    }
+    if (entry === undefined) throw unknown(text);
     const { name, rule, token } = entry;
     if (rule.combines !== true && (seen.get(rule) ?? token) !== token) throw syntaxError();
     seen.set(rule, token);

@@ -58,5 +58,5 @@ function replyTime(call: Call, key: Bytes, base: number, factor: number): void {
   const at = call.db.expiryOf(key);
   if (at === MISSING) call.reply.integer(-2);
   else if (at === NO_EXPIRY) call.reply.integer(-1);
-  else call.reply.integer(Math.floor((Math.max(at - base, 0) + factor / 2) / factor));
+  else call.reply.integer(Math.floor((Math.max(at - base, 0) + Math.floor(factor / 2)) / factor));
 }

@@ -105,7 +105,10 @@ function walkBack(table: Uint32Array, a: Bytes, b: Bytes): { text: Bytes; ranges
     if (a[i - 1] === b[j - 1]) {
       bytes.push(a[--i]!);
       j--;
-      if (open === undefined) ranges.push((open = { a: i, b: j, length: 0 }));
+      if (open === undefined) {
+        open = { a: i, b: j, length: 0 };
+        ranges.push(open);
+      }
       open.a = i;
       open.b = j;
       open.length++;

@@ -1,0 +1,41 @@
+/**
+ * Golden scripts (test/scripts/*.txt) on the model, on both engines' keyspaces and on a real Redis. The expected replies come
+ * from Redis: UPDATE_SCRIPTS=1 writes them anew.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import t from "tap";
+import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
+import { expectedFor, formatScript, parseScript, runBlock, type Target } from "./support/scripts.ts";
+import { modelTarget, RedisTarget } from "./support/targets.ts";
+
+const folder = new URL("./scripts/", import.meta.url);
+const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
+const targets: Target[] = [modelTarget()];
+if (redisServerInstalled()) targets.unshift(new RedisTarget(await RedisServer.start()));
+t.teardown(() => Promise.all(targets.map((target) => target.close())));
+
+if (process.env["UPDATE_SCRIPTS"] !== undefined) {
+  for (const name of names) {
+    const file = new URL(name, folder);
+    const blocks = [];
+    for (const block of parseScript(readFileSync(file, "latin1"))) {
+      blocks.push({ block, replies: await runBlock(block, targets[0]!) });
+    }
+    writeFileSync(file, formatScript(blocks), "latin1");
+  }
+}
+
+for (const target of targets) {
+  t.test(target.name, async (t) => {
+    for (const name of names) {
+      t.test(name, async (t) => {
+        for (const block of parseScript(readFileSync(new URL(name, folder), "latin1"))) {
+          const title = block.comments[0]?.slice(2) ?? `line ${block.line}`;
+          t.same(await runBlock(block, target), expectedFor(block, target.dialect), `${name}:${block.line} ${title}`);
+        }
+      });
+    }
+  });
+}
+
+t.ok(redisServerInstalled() || process.env["CI"] === undefined, "a real Redis was the measure");

@@ -69,10 +69,12 @@ export class MemoryDisk implements Disk {
   readonly #durable: Names = new Map([["", undefined]]);
   readonly #locks = new Set<string>();
   readonly #schedule: SyncScheduler;
+  readonly #wait: () => void;
 
-  /** An empty disk. */
-  constructor(schedule: SyncScheduler = soon) {
+  /** An empty disk. `wait` is called while a `syncNow` runs: the simulator lets time pass. */
+  constructor(schedule: SyncScheduler = soon, wait: () => void = () => {}) {
     this.#schedule = schedule;
+    this.#wait = wait;
   }
 
   /** A disk on which these files (undefined: a folder) are all there is, and durable. */
@@ -93,13 +95,13 @@ export class MemoryDisk implements Disk {
     if (this.#live.has(path) && inode === undefined) throw new DiskFailure("open", path, "EISDIR");
     if (inode !== undefined) {
       if (mode === "create") throw new DiskFailure("open", path, "EEXIST");
-      return new MemoryFile(path, inode, mode, this.#schedule);
+      return new MemoryFile(path, inode, mode, this.#schedule, this.#wait);
     }
     if (mode === "read" || mode === "update") throw new DiskFailure("open", path, "ENOENT");
     this.#needFolder("open", folderOf(path));
     const created = new Inode(new PagedContent(), new PagedContent());
     this.#live.set(path, created);
-    return new MemoryFile(path, created, mode, this.#schedule);
+    return new MemoryFile(path, created, mode, this.#schedule, this.#wait);
   }
 
   exists(path: string): boolean {
@@ -201,13 +203,15 @@ class MemoryFile implements DiskFile {
   readonly #inode: Inode;
   readonly #mode: OpenMode;
   readonly #schedule: SyncScheduler;
+  readonly #wait: () => void;
   #closed = false;
 
-  constructor(path: string, inode: Inode, mode: OpenMode, schedule: SyncScheduler) {
+  constructor(path: string, inode: Inode, mode: OpenMode, schedule: SyncScheduler, wait: () => void) {
     this.path = path;
     this.#inode = inode;
     this.#mode = mode;
     this.#schedule = schedule;
+    this.#wait = wait;
   }
 
   size(): number {
@@ -237,7 +241,9 @@ class MemoryFile implements DiskFile {
 
   syncNow(): void {
     this.#assertOpen();
-    this.#inode.complete(this.#inode.capture());
+    const capture = this.#inode.capture();
+    this.#wait();
+    this.#inode.complete(capture);
   }
 
   truncate(size: number): void {

@@ -1,0 +1,48 @@
+/** The two engines as the lab makes them: one place that knows their constructors and their directives. */
+import type { Bytes } from "../common/bytes.ts";
+import { type Config, DirectiveConfig } from "../common/config.ts";
+import type { Engine } from "../common/engine.ts";
+import type { Host } from "../common/host.ts";
+import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
+import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
+import { createAofEngine } from "../kv-aof/engine.ts";
+import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
+import { createWalEngine } from "../kv-wal/engine.ts";
+import { type Cells, hashCell } from "./model.ts";
+import type { EngineName } from "./policy.ts";
+import { workloadKeys } from "./workload.ts";
+
+export type Directives = Readonly<Record<string, string>>;
+
+/** The configuration of a server with that engine. */
+export function configFor(engine: EngineName, directives: Directives): DirectiveConfig {
+  return new DirectiveConfig([SERVER_DIRECTIVES, engine === "aof" ? AOF_DIRECTIVES : WAL_DIRECTIVES], directives);
+}
+
+/** Makes an engine of a kind on a host: those of this file, or a wrong one (compare/orders). */
+export type CreateEngine = (name: EngineName, host: Host, config: Config) => Engine;
+
+export const createEngine: CreateEngine = (name, host, config) =>
+  name === "aof" ? createAofEngine(host, config) : createWalEngine(host, config);
+
+/** Reads back everything that the workload can have written, and notices keys that it cannot. */
+export function readCells(engine: Engine, clients: number): Cells {
+  const cells = new Map<Bytes, Bytes>();
+  const db = engine.keyspace.databases[0];
+  if (db === undefined) return cells;
+  const { strings, hashes } = workloadKeys(clients);
+  let keys = 0;
+  for (const key of strings) {
+    const value = db.strings.get(key);
+    if (value === undefined) continue;
+    cells.set(key, value);
+    keys++;
+  }
+  for (const key of hashes) {
+    const before = cells.size;
+    db.hashes.each(key, (field, value) => cells.set(hashCell(key, field), value));
+    if (cells.size > before) keys++;
+  }
+  if (db.size !== keys) cells.set("?", `${db.size - keys} more keys`);
+  return cells;
+}

@@ -1,0 +1,230 @@
+/**
+ * One run in the simulator: an engine inside the server core, with clients that follow a plan. Nothing is mocked but the
+ * world: requests are RESP bytes cut at random places, replies are parsed by redis-parser.
+ *
+ * A reply counts as told when the server hands it to the transport: the operating system delivers it even if the process
+ * dies the moment after.
+ */
+import RedisParser from "redis-parser";
+import { type Bytes, toBuffer } from "../common/bytes.ts";
+import { COMMANDS } from "../common/commands/table.ts";
+import type { Disk } from "../common/disk/disk.ts";
+import { Server } from "../common/server/server.ts";
+import type { Transport } from "../common/server/transport.ts";
+import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
+import { History, type Operation } from "./history.ts";
+import type { Policy } from "./policy.ts";
+import { ORDINARY_SYNCS, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "./simulator.ts";
+import { type Planned, SETUP, Workload } from "./workload.ts";
+
+/** What is to be run. */
+export interface RunPlan {
+  readonly policy: Policy;
+  readonly seed: number;
+  /** Clients of the workload; the setup client comes behind them. */
+  readonly clients: number;
+  /** Operations per client. */
+  readonly operations: number;
+  /** Operations that a client sends at once: at most so many. */
+  readonly batch: number;
+  /** How long a client waits between its batches. */
+  readonly thinkMs: readonly [low: number, high: number];
+  /** More directives than the policy's. */
+  readonly directives?: Directives;
+  readonly timing?: SyncTiming;
+  /** Virtual time that passes after the last operation, with an idle server. */
+  readonly restMs?: number;
+  /** The clients' plans; without it, the workload of workload.ts. */
+  readonly plan?: (client: number) => { next(): Planned };
+  /** Builds the engine; a wrong order (compare/orders) replaces it. */
+  readonly create?: CreateEngine;
+  /** A disk between the engine and the recorded one. */
+  readonly wrapDisk?: (disk: Disk) => Disk;
+}
+
+/** What happened. */
+export interface SimulatedRun {
+  readonly plan: RunPlan;
+  readonly timeline: readonly TimelineEvent[];
+  readonly history: History;
+  readonly setupClient: number;
+  readonly longestSyncMs: number;
+  /** Why the server stopped itself; undefined when it did not. */
+  readonly failure: unknown;
+}
+
+const LIMIT_MS = 120_000;
+
+/** Runs the plan to its end. */
+export function simulate(plan: RunPlan): SimulatedRun {
+  const simulation = new Simulation(plan.seed);
+  const history = new History();
+  const host = new SimulatedHost(simulation, plan.timing ?? ORDINARY_SYNCS, () => history.now, plan.wrapDisk);
+  let failure: unknown;
+  const config = configFor(plan.policy.engine, { ...plan.policy.directives, ...plan.directives });
+  const engine = (plan.create ?? createEngine)(plan.policy.engine, host, config);
+  engine.recover();
+  const server = new Server({
+    engine,
+    host,
+    config,
+    commands: COMMANDS,
+    log: () => {},
+    fatal: (error) => {
+      failure = error ?? new Error("the server stopped");
+    },
+    shutdown: () => {},
+  });
+
+  const context = { simulation, host, history, server };
+  const clients: ScriptedClient[] = [];
+  let waiting = 1;
+  const finished = (): void => {
+    waiting--;
+  };
+  const start = (): void => {
+    waiting = plan.clients;
+    for (const client of clients.slice(0, plan.clients)) client.start();
+  };
+  for (let index = 0; index < plan.clients; index++) {
+    const source = plan.plan?.(index) ?? new Workload(plan.seed, index, plan.clients);
+    clients.push(new ScriptedClient(context, index, source, plan, finished));
+  }
+  const setup = new ScriptedClient(
+    context,
+    plan.clients,
+    { next: () => SETUP },
+    { operations: 1, batch: 1, thinkMs: [0, 0] },
+    start,
+  );
+  setup.start();
+  simulation.run(() => failure !== undefined || waiting === 0, LIMIT_MS);
+  const end = simulation.monotonic() + (plan.restMs ?? 0);
+  simulation.run(() => failure !== undefined, end);
+  return {
+    plan,
+    timeline: host.timeline,
+    history,
+    setupClient: plan.clients,
+    longestSyncMs: host.longestSyncMs,
+    failure,
+  };
+}
+
+interface Context {
+  readonly simulation: Simulation;
+  readonly host: SimulatedHost;
+  readonly history: History;
+  readonly server: Server;
+}
+
+/** One client: sends a batch, waits for all of its replies, thinks, sends the next. */
+class ScriptedClient implements Transport {
+  readonly address = "127.0.0.1:1";
+  readonly localAddress = "127.0.0.1:6379";
+  readonly pendingBytes = 0;
+  readonly backlogged = false;
+  readonly #context: Context;
+  readonly #client: number;
+  readonly #source: { next(): Planned };
+  #left: number;
+  readonly #batch: number;
+  readonly #thinkMs: readonly [number, number];
+  readonly #finished: () => void;
+  readonly #parser: RedisParser;
+  /** What each reply that is still to come belongs to: an operation's last reply answers it. */
+  readonly #expected: { readonly operation: Operation; readonly isLast: boolean }[] = [];
+
+  constructor(
+    context: Context,
+    client: number,
+    source: { next(): Planned },
+    plan: Pick<RunPlan, "operations" | "batch" | "thinkMs">,
+    finished: () => void,
+  ) {
+    this.#context = context;
+    this.#client = client;
+    this.#source = source;
+    this.#left = plan.operations;
+    this.#batch = plan.batch;
+    this.#thinkMs = plan.thinkMs;
+    this.#finished = finished;
+    this.#parser = new RedisParser({
+      returnReply: (reply: unknown) => this.#answer(latin1(reply)),
+      returnError: (error: unknown) => this.#answer(error),
+      returnBuffers: true,
+    });
+  }
+
+  start(): void {
+    const connection = this.#context.server.connect(this);
+    this.#receive = (chunk) => connection?.receive(chunk);
+    this.#sendBatch();
+  }
+
+  #receive: (chunk: Buffer) => void = () => {};
+
+  #sendBatch(): void {
+    if (this.#left === 0) {
+      this.#finished();
+      return;
+    }
+    const { simulation, history } = this.#context;
+    const count = Math.min(this.#left, 1 + simulation.random.below(this.#batch));
+    this.#left -= count;
+    let text: Bytes = "";
+    for (let index = 0; index < count; index++) {
+      const operation = history.send(this.#client, this.#source.next(), simulation.monotonic());
+      text += encodeOperation(operation);
+      const replies = operation.kind === "transaction" ? operation.commands.length + 2 : 1;
+      for (let reply = 1; reply <= replies; reply++) this.#expected.push({ operation, isLast: reply === replies });
+    }
+    this.#sendPieces(toBuffer(text));
+  }
+
+  /** TCP may cut a request anywhere. */
+  #sendPieces(bytes: Buffer): void {
+    const { simulation } = this.#context;
+    const cut = simulation.random.oneIn(3) ? simulation.random.below(bytes.length) : 0;
+    if (cut > 0) simulation.after(simulation.random.between(0, 0.2), () => this.#receive(bytes.subarray(0, cut)));
+    // Both pieces wait at least as long as the first, and equal times keep their order.
+    simulation.after(simulation.random.between(0.2, 0.4), () => this.#receive(bytes.subarray(cut)));
+  }
+
+  #answer(reply: unknown): void {
+    const expected = this.#expected.shift();
+    if (expected === undefined) throw new Error(`a reply that nobody asked for: ${String(reply)}`);
+    if (expected.isLast) {
+      const { simulation, history, host } = this.#context;
+      history.answer(expected.operation, reply, simulation.monotonic());
+      host.noteAnswer();
+    }
+    if (this.#expected.length > 0) return;
+    const { simulation } = this.#context;
+    simulation.after(simulation.random.between(...this.#thinkMs), () => this.#sendBatch());
+  }
+
+  write(output: Bytes): void {
+    this.#parser.execute(toBuffer(output));
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
+}
+
+function latin1(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString("latin1");
+  return Array.isArray(reply) ? reply.map(latin1) : reply;
+}
+
+export function encodeCommand(args: readonly Bytes[]): Bytes {
+  let text = `*${args.length}\r\n`;
+  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
+  return text;
+}
+
+function encodeOperation(operation: Planned): Bytes {
+  const commands = operation.commands.map(encodeCommand).join("");
+  return operation.kind === "transaction" ? encodeCommand(["MULTI"]) + commands + encodeCommand(["EXEC"]) : commands;
+}

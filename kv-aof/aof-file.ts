@@ -42,16 +42,11 @@ export class AofFile implements LogSink {
     this.#file.truncate(at - this.#start);
   }
 
-  /**
-   * Those who wait are told about a failure first (their replies are dropped), then it is thrown: the kernel may have
-   * forgotten the dirty pages, so nobody can say any more what is on disk, and the process stops (I6).
-   */
   sync(done: (failure: DiskFailure | undefined) => void): void {
     const covered = this.#length;
     this.#file.sync((failure) => {
       if (failure === undefined) this.#traceSync(covered);
       done(failure);
-      if (failure !== undefined) throw failure;
     });
   }
 

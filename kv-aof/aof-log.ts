@@ -20,7 +20,9 @@
  * - everysec, no: after a failed write (disk full) the file is cut back to the last whole batch, the batch is not
  *   acknowledged, its bytes stay in the buffer, and writes are refused with MISCONF until a retry, about once a second, has
  *   written them.
- * - a failed fsync, whatever the policy, stops the process. Redis goes on with everysec; but the pages may be gone.
+ * - a failed fsync, whatever the policy, stops the process: the kernel may have dropped the dirty pages, so nobody can say
+ *   any more what is on disk. Redis goes on with everysec. In the background it cannot be thrown where it happens: those who
+ *   wait get the failure, and the next call of anything here throws it, so nothing is acknowledged in between.
  */
 import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";

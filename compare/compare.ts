@@ -12,13 +12,14 @@ import { Progress } from "./progress.ts";
 import { SeededRandom } from "./random.ts";
 import {
   ANY_OPERATION,
+  ANY_ORDER,
   addKill,
   DEFAULT_POWER,
+  IN_ORDER,
   isBroken,
   killText,
   matrixOf,
   newRow,
-  PARTLY_KEPT,
   type PowerPlan,
   type Probe,
   powerRun,
@@ -150,7 +151,7 @@ class Comparison {
         const found: Probe | undefined = probes[crash].get(step);
         this.rows.push(newRow(policy, crash, step, matrixOf(step), found));
       }
-      for (const point of crash === "kill" ? [RANDOM_MOMENT, TORN_WRITE] : [ANY_OPERATION, PARTLY_KEPT]) {
+      for (const point of crash === "kill" ? [RANDOM_MOMENT, TORN_WRITE] : [ANY_OPERATION, IN_ORDER, ANY_ORDER]) {
         this.rows.push(newRow(policy, crash, point, policy.engine === "aof" ? "A0–A10" : "W0–W22"));
       }
     }

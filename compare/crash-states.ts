@@ -5,13 +5,16 @@
  *     kill()        every call that returned survives: the page cache outlives a process
  *     killDuring()  likewise, and of the write in flight the first pages (4 KiB) survive
  *     power()       only what was synced survives, and only names whose folder was synced (I8)
- *     powerSome()   what was synced survives, and of the rest any part: whole writes, some of their 512-byte sectors, or
- *                   none, in any order; of unsynced names a prefix, because journaling file systems keep their order
+ *     powerSome()   what was synced survives, and a part of the rest. Of unsynced names a prefix, because journaling file
+ *                   systems keep their order. Of unsynced data, "in order", as ext4 does by default: what made a file
+ *                   longer survives up to some sector, because the size is journaled after the data; what overwrote
+ *                   something, any sectors of it. Or "any order": any sectors of any write (XFS after a crash may show
+ *                   zeros before newer data)
  *
  * Fault model. A sync covers what was written to the file before it *started* (pitfall 22). Sectors are atomic: old or
  * new, never garbage. The size of a file follows the writes that survive. A sync that was told to have ended is honest.
  */
-import { assert, present } from "../common/assert.ts";
+import { present } from "../common/assert.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { PagedContent } from "../common/disk/paged-content.ts";
 import type { DiskOperation } from "../common/disk/recording-disk.ts";
@@ -139,12 +142,14 @@ export class CrashStates {
     return this.#disk(this.#durable, (file) => file.durable);
   }
 
-  powerSome(random: SeededRandom): MemoryDisk {
+  powerSome(random: SeededRandom, order: "in order" | "any order"): MemoryDisk {
     const names: Names = new Map(this.#durable);
     for (const change of this.#pendingNames.slice(0, random.below(this.#pendingNames.length + 1))) {
       applyName(names, change);
     }
-    return this.#disk(names, (file) => surviving(file, random));
+    return this.#disk(names, (file) =>
+      order === "in order" ? survivingInOrder(file, random) : survivingInAnyOrder(file, random),
+    );
   }
 
   #file(number: number): RecordedFile {
@@ -195,27 +200,55 @@ function newFile(): RecordedFile {
   return { live: new PagedContent(), durable: new PagedContent(), pending: [], durableCount: 0, syncs: new Map() };
 }
 
-/** A file of which some unsynced changes reached the disk. */
-function surviving(file: RecordedFile, random: SeededRandom): PagedContent {
+/** A file that grew, if it did, from its durable end on without a gap, and in which any overwritten sectors are new. */
+function survivingInOrder(file: RecordedFile, random: SeededRandom): PagedContent {
   const { pending } = file;
   const content = file.durable.copy();
-  if (pending.length === 0) return content;
-  const style = random.below(4);
   const prefix = random.below(pending.length + 1);
   for (let index = 0; index < pending.length; index++) {
     const change = pending[index] as DataChange;
-    // A quarter each: nothing; a prefix whose last write is torn; any subset; any subset, each write possibly torn.
-    if (style === 0 || (style === 1 && index > prefix) || (style >= 2 && random.oneIn(2))) continue;
-    const torn = change.kind === "write" && (style === 1 ? index === prefix : style === 3 && random.oneIn(2));
-    if (torn) writeSomeSectors(content, change, random);
+    if (change.kind === "truncate" || change.at + change.bytes.length > content.size) {
+      if (index < prefix) applyData(content, change);
+      else if (index === prefix && change.kind === "write") writeFirstSectors(content, change, random);
+    } else if (!random.oneIn(3)) {
+      if (random.oneIn(2)) applyData(content, change);
+      else writeSomeSectors(content, change, random);
+    }
+  }
+  return content;
+}
+
+/** A file of which any unsynced changes reached the disk. */
+function survivingInAnyOrder(file: RecordedFile, random: SeededRandom): PagedContent {
+  const { pending } = file;
+  const content = file.durable.copy();
+  if (pending.length === 0) return content;
+  const isTorn = random.oneIn(2);
+  for (const change of pending) {
+    if (random.oneIn(2)) continue;
+    if (isTorn && change.kind === "write" && random.oneIn(2)) writeSomeSectors(content, change, random);
     else applyData(content, change);
   }
   return content;
 }
 
+/** Writes the start of a write, up to the end of some sector. */
+function writeFirstSectors(
+  content: PagedContent,
+  change: Extract<DataChange, { kind: "write" }>,
+  random: SeededRandom,
+): void {
+  const first = SECTOR_BYTES - (change.at % SECTOR_BYTES);
+  const sectors = Math.ceil((change.bytes.length - first) / SECTOR_BYTES);
+  if (sectors > 0) content.write(change.at, change.bytes.subarray(0, first + SECTOR_BYTES * random.below(sectors)));
+}
+
 /** Writes some of the sectors that a write touches; sectors count from the start of the file. */
-function writeSomeSectors(content: PagedContent, change: DataChange, random: SeededRandom): void {
-  assert(change.kind === "write", "only a write can be torn");
+function writeSomeSectors(
+  content: PagedContent,
+  change: Extract<DataChange, { kind: "write" }>,
+  random: SeededRandom,
+): void {
   for (let done = 0; done < change.bytes.length; ) {
     const length = Math.min(SECTOR_BYTES - ((change.at + done) % SECTOR_BYTES), change.bytes.length - done);
     if (random.oneIn(2)) content.write(change.at + done, change.bytes.subarray(done, done + length));

@@ -27,7 +27,12 @@ import { Simulation, type TimelineEvent } from "./simulator.ts";
 const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
 
 /** Which disk a crash left. */
-export type CrashState = "kill" | "kill, write torn" | "power, unsynced dropped" | "power, unsynced partly kept";
+export type CrashState =
+  | "kill"
+  | "kill, write torn"
+  | "power, unsynced dropped"
+  | "power, kept in order"
+  | "power, kept in any order";
 
 export interface ExploreOptions {
   readonly states: ReadonlySet<CrashState>;
@@ -129,9 +134,11 @@ class Explorer {
       if (states.has("power, unsynced dropped")) {
         this.#tryVersion("power, unsynced dropped", this.#states.powerVersion, () => this.#states.power());
       }
-      if (event.kind === "disk" && states.has("power, unsynced partly kept")) {
-        for (let count = 0; count < this.#options.partlyKept; count++) {
-          this.#try("power, unsynced partly kept", this.#states.powerSome(this.#random));
+      if (event.kind !== "disk") continue;
+      for (const order of ["in order", "any order"] as const) {
+        const state = order === "in order" ? "power, kept in order" : "power, kept in any order";
+        for (let count = states.has(state) ? this.#options.partlyKept : 0; count > 0; count--) {
+          this.#try(state, this.#states.powerSome(this.#random, order));
         }
       }
     }
@@ -179,7 +186,7 @@ class Explorer {
     const what = `recovery, crashed after its disk operation ${cut + 1} of ${operations.length}`;
     if (!isSame(recoverAndRead(plan, states.kill()), first)) return `${what} by a kill, gives another result`;
     if (!isSame(recoverAndRead(plan, states.power()), first)) return `${what} by a power loss, gives another result`;
-    const some = states.powerSome(this.#random);
+    const some = states.powerSome(this.#random, "in order");
     return isSame(recoverAndRead(plan, some), first)
       ? ""
       : `${what} by a power loss that kept some, gives another result`;

@@ -1,7 +1,7 @@
 /** Prints the comparison for people: a table as wide as the terminal, then what it means in a few lines. */
 import type { Policy } from "./policy.ts";
 import { promiseOf, promiseText } from "./policy.ts";
-import { isBroken, type Row, reasonOf } from "./survey.ts";
+import { isBroken, isUnpromised, type Row, reasonOf } from "./survey.ts";
 
 export interface Style {
   readonly color: boolean;
@@ -89,8 +89,13 @@ function cellsOf({ first, last, merged }: Line): string[] {
     ran ? String(merged.lost) : "–",
     ran && merged.lost > 0 ? spanText(merged.lostMs) : "–",
     ran ? yesNo(merged.atomic) : "–",
-    ran ? (merged.refused > 0 ? "refused" : yesNo(!isBroken(merged))) : "–",
+    ran ? promisedText(merged) : "–",
   ];
+}
+
+function promisedText(row: Row): string {
+  if (isUnpromised(row) && row.violations.length > 0) return "never";
+  return isBroken(row) ? (row.refused > 0 ? "refused" : "no") : "yes";
 }
 
 /** The table of one policy. */
@@ -104,7 +109,8 @@ function policyTable(policy: Policy, rows: readonly Row[], style: Style, widths:
     const cells = cellsOf(line);
     const plain = pad(cells, widths);
     const verdict = cells.at(-1) ?? "";
-    const color = verdict === "yes" ? GREEN : verdict === "no" ? RED : verdict === "refused" ? YELLOW : DIM;
+    const color =
+      verdict === "yes" ? GREEN : verdict === "no" ? RED : verdict === "refused" || verdict === "never" ? YELLOW : DIM;
     const body = plain.slice(0, plain.length - (widths.at(-1) ?? 0));
     const reason = fit(reasonOf(line.merged, policy), style.width, plain.length + 4);
     text.push(`  ${body}${paint(style, color, verdict.padEnd(widths.at(-1) ?? 0))}  ${reason}`.trimEnd());
@@ -169,8 +175,9 @@ export function summaryText(policies: readonly Policy[], rows: readonly Row[], s
 
 function summaryLine(policy: Policy, crash: "kill" | "power", rows: readonly Row[], style: Style): string {
   const crashes = rows.reduce((sum, row) => sum + row.crashes, 0);
-  const lost = Math.max(...rows.map((row) => row.lost));
-  const lostMs = Math.max(...rows.map((row) => row.lostMs));
+  const covered = rows.filter((row) => !isUnpromised(row));
+  const lost = Math.max(...covered.map((row) => row.lost));
+  const lostMs = Math.max(...covered.map((row) => row.lostMs));
   const broken = rows.filter(isBroken);
   const what = lost === 0 ? "lost nothing" : `lost up to ${lost} writes, ${spanText(lostMs)}`;
   const count = `${crashes.toLocaleString("en")} ${crash === "kill" ? "process kills" : "power losses"}`;

@@ -5,9 +5,11 @@
  *     2. the manifest      names the files; without one this is the first start
  *     3. replay            the base (RDB or AOF), then the increments in order           A10
  *     4. the torn end      of the last file is cut, and the cut made durable             A2, A13
- *     5. the increment     that grows is opened; or made: the file first, durable with its folder, then the manifest
+ *     5. all of it         is made durable: a killed process leaves files, and a renamed manifest, in the page cache
+ *                          only, and from here on they count as durable (I1)
+ *     6. the increment     that grows is opened; or made: the file first, durable with its folder, then the manifest
  *
- * Step 4 before 5: what is appended next must not be followed by old bytes (pitfalls 8 and 17). A crash between any two of
+ * Step 4 before 6: what is appended next must not be followed by old bytes (pitfalls 8 and 17). A crash between any two of
  * these leaves a folder from which the next recovery gets the same (I7): nothing is deleted but temporary files, and
  * the cut is the same cut.
  */
@@ -57,9 +59,10 @@ export function recoverAof(host: Host, config: Config, keyspace: MemoryKeyspace)
   else {
     keyspace.loadedAt = host.clock.now();
     keyspace.events.now = -1;
-    replayAll(disk, names, entries, new Replay(keyspace, host, config), keyspace, config, lines); // 3, 4
+    replayAll(disk, names, entries, new Replay(keyspace, host, config), keyspace, config, lines); // 3, 4, 5
+    disk.syncDir(names.folder); // 5
   }
-  if (entries?.at(-1)?.type !== "i") entries = addIncrement(disk, names, entries ?? [], lines); // 5
+  if (entries?.at(-1)?.type !== "i") entries = addIncrement(disk, names, entries ?? [], lines); // 6
   const position = sizesOf(disk, names, entries);
   const last = disk.open(`${names.folder}/${entries.at(-1)!.name}`, "update");
   return { file: new AofFile(host, last, position - last.size()), position, baseBytes: position, lines };
@@ -109,6 +112,7 @@ function replayAll(
     lines.push(`replayed ${replay.commands - before} commands from ${describeEntry(entry)}`);
     if (walk.ending === "corrupt") throw new CorruptFile(path, walk.problemAt, walk.problem);
     if (walk.ending !== "whole") cutEnd(file, walk, isLast, config, lines);
+    file.syncNow(); // 5; and the cut (pitfall 8)
     file.close();
   }
 }
@@ -137,7 +141,7 @@ function replayFile(file: DiskFile, replay: Replay, keyspace: MemoryKeyspace, li
   return walkAof(file, start, (args) => replay.run(args));
 }
 
-/** Cuts the end of the last file behind the last whole command, durably. */
+/** Cuts the end of the last file behind the last whole command; the caller makes it durable. */
 function cutEnd(file: DiskFile, walk: AofWalk, isLast: boolean, config: Config, lines: string[]): void {
   const { ending, validBytes, fileBytes } = walk;
   const what = { torn: "unexpected end of file", zeros: "a zero-filled end", transaction: "a MULTI without EXEC" }[
@@ -149,7 +153,6 @@ function cutEnd(file: DiskFile, walk: AofWalk, isLast: boolean, config: Config, 
     throw new CorruptFile(file.path, validBytes, `${what} (${advice})`);
   }
   file.truncate(validBytes);
-  file.syncNow(); // pitfall 8
   lines.push(`cut ${fileBytes - validBytes} bytes off ${file.path} at offset ${validBytes}: ${what}`);
 }
 

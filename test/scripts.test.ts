@@ -6,11 +6,11 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
 import { expectedFor, formatScript, parseScript, runBlock, type Target } from "./support/scripts.ts";
-import { modelTarget, RedisTarget } from "./support/targets.ts";
+import { aofTarget, modelTarget, RedisTarget } from "./support/targets.ts";
 
 const folder = new URL("./scripts/", import.meta.url);
 const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
-const targets: Target[] = [modelTarget()];
+const targets: Target[] = [modelTarget(), aofTarget()];
 if (redisServerInstalled()) targets.unshift(new RedisTarget(await RedisServer.start()));
 t.teardown(() => Promise.all(targets.map((target) => target.close())));
 
@@ -32,6 +32,8 @@ for (const target of targets) {
         for (const block of parseScript(readFileSync(new URL(name, folder), "latin1"))) {
           const title = block.comments[0]?.slice(2) ?? `line ${block.line}`;
           t.same(await runBlock(block, target), expectedFor(block, target.dialect), `${name}:${block.line} ${title}`);
+          const loss = await target.afterBlock?.();
+          if (loss !== undefined) t.fail(`${name}:${block.line} ${title}: recovery: ${loss}`);
         }
       });
     }

@@ -8,7 +8,7 @@ import { acceptsCount, type Command } from "../../common/command/define.ts";
 import { arityError, unknownSubcommandError } from "../../common/command/errors.ts";
 import { invoke } from "../../common/command/invoke.ts";
 import type { ServerView, Session } from "../../common/command/session.ts";
-import { COMMANDS, resolve } from "../../common/commands/table.ts";
+import { resolve } from "../../common/commands/table.ts";
 import { DirectiveConfig } from "../../common/config.ts";
 import type { Database, Keyspace } from "../../common/keyspace/keyspace.ts";
 import { ReplyWriter } from "../../common/resp/reply-writer.ts";
@@ -36,9 +36,12 @@ export class CommandRunner implements Call {
   readonly session: Session;
   readonly server: ServerView = { config: new DirectiveConfig([SERVER_DIRECTIVES]) };
   readonly pick = pseudoRandom(1);
+  readonly #execute: (call: Call) => void;
 
-  constructor(keyspace: Keyspace) {
+  /** `execute` is that of an engine; without it, only the keyspace changes. */
+  constructor(keyspace: Keyspace, execute: (call: Call) => void = invokeAlone) {
     this.keyspace = keyspace;
+    this.#execute = execute;
     this.db = keyspace.databases[0]!;
     this.session = { id: 1, name: "", select: (index) => this.select(index) };
   }
@@ -74,7 +77,11 @@ export class CommandRunner implements Call {
     else if (command.subcommands !== undefined && args.length > 1) {
       this.reply.error(unknownSubcommandError(command.name, args[1]!).message);
     } else if (!acceptsCount(command, args.length)) this.reply.error(arityError(command.fullName).message);
-    else invoke(this, command, args);
+    else {
+      this.command = command;
+      this.args = args;
+      this.#execute(this);
+    }
     return this.reply.take();
   }
 
@@ -87,5 +94,6 @@ export class CommandRunner implements Call {
   }
 }
 
-/** The names of all commands in the table. */
-export const COMMAND_NAMES: readonly string[] = [...COMMANDS.keys()];
+function invokeAlone(call: Call): void {
+  invoke(call, call.command, call.args);
+}

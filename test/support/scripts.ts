@@ -38,6 +38,8 @@ export interface Target {
   useResp3(): Promise<void>;
   /** Lets time pass. */
   wait(durationMs: number): Promise<void>;
+  /** What is wrong with what the block left behind. */
+  afterBlock?(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 

@@ -147,7 +147,7 @@ class FaultyFile implements DiskFile {
       else done(failure);
     };
     if (code === undefined) this.#file.sync(end);
-    else queueMicrotask(() => end(new DiskFailure("sync", this.path, code)));
+    else void Promise.resolve(new DiskFailure("sync", this.path, code)).then(end);
   }
 
   syncNow(): void {

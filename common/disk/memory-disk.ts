@@ -22,7 +22,7 @@ import { type Page, PagedContent } from "./paged-content.ts";
 export type SyncScheduler = (complete: () => void) => void;
 
 /** Without a scheduler a sync ends as soon as the running code has returned. */
-const soon: SyncScheduler = (complete) => queueMicrotask(complete);
+const soon: SyncScheduler = (complete) => void Promise.resolve().then(complete);
 
 /** What one sync will make durable. */
 interface Capture {

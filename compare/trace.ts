@@ -1,0 +1,243 @@
+/**
+ * `twolog trace 'SET k v'`: the ordered steps of one command on both engines, side by side, from the same trace events and
+ * disk operations that the crash lab uses. On a real disk in a temporary folder, with real times.
+ */
+import RedisParser from "redis-parser";
+import { type Bytes, fromText, toBuffer, toText } from "../common/bytes.ts";
+import { COMMANDS } from "../common/commands/table.ts";
+import { RealDisk } from "../common/disk/real-disk.ts";
+import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
+import { UsageError } from "../common/errors.ts";
+import { RealHost, type StepDetail } from "../common/host.ts";
+import { splitArguments } from "../common/resp/split-arguments.ts";
+import { Server } from "../common/server/server.ts";
+import type { Transport } from "../common/server/transport.ts";
+import { STEPS, type StepName } from "../common/steps.ts";
+import { configFor, createEngine } from "./engines.ts";
+import { type EngineName, POLICIES, type Policy } from "./policy.ts";
+import { makeFolder, removeFolder } from "./server-process.ts";
+import { encodeCommand } from "./simulated-run.ts";
+
+export interface TraceOptions {
+  /** Print the events as JSON instead. */
+  readonly json?: boolean | undefined;
+  /** A policy's name for each engine: "always", "1/1" when left out. */
+  readonly aof?: string | undefined;
+  readonly wal?: string | undefined;
+  /** Commands that run before, untraced: what the traced one meets. */
+  readonly before?: readonly string[] | undefined;
+}
+
+/** A step of the write path, or what the disk was told to do. */
+interface TraceEvent {
+  /** Since the command reached the server. */
+  readonly ms: number;
+  readonly step?: StepName;
+  readonly meaning?: string;
+  readonly call?: string;
+  readonly file?: string;
+  readonly offset?: number;
+  readonly bytes?: number;
+  readonly lsn?: number;
+  readonly note?: string;
+}
+
+interface EngineTrace {
+  readonly engine: EngineName;
+  readonly policy: string;
+  readonly reply: string;
+  readonly events: readonly TraceEvent[];
+}
+
+/** How long the background may still work after the reply: what a command leaves to be done at once shows. */
+const AFTER_REPLY_MS = 60;
+
+/** Traces `commandLine` on both engines and prints it. Returns the exit status. */
+export async function runTrace(commandLine: string, options: TraceOptions): Promise<number> {
+  const command = parse(commandLine);
+  const before = (options.before ?? []).map(parse);
+  const traces = [
+    await traceOn(findPolicy("aof", options.aof ?? "always"), before, command),
+    await traceOn(findPolicy("wal", options.wal ?? "1/1"), before, command),
+  ];
+  const output = options.json === true ? JSON.stringify({ command: commandLine, traces }, null, 2) : render(traces);
+  process.stdout.write(`${output}\n`);
+  return 0;
+}
+
+function parse(line: string): Bytes[] {
+  const words = splitArguments(fromText(line));
+  if (words === undefined || words.length === 0) throw new UsageError(`not a command: '${line}'`);
+  return words;
+}
+
+function findPolicy(engine: EngineName, name: string): Policy {
+  const policy = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
+  if (policy === undefined) throw new UsageError(`unknown policy '${name}' of engine ${engine}`);
+  return policy;
+}
+
+async function traceOn(policy: Policy, before: readonly Bytes[][], command: readonly Bytes[]): Promise<EngineTrace> {
+  const folder = makeFolder();
+  try {
+    const events: TraceEvent[] = [];
+    const clock = { startedAt: Number.POSITIVE_INFINITY };
+    const note = (event: Omit<TraceEvent, "ms">): void => {
+      const ms = performance.now() - clock.startedAt;
+      if (ms >= 0) events.push({ ms: Math.round(ms * 1000) / 1000, ...event });
+    };
+    const disk = new RecordingDisk(new RealDisk(folder), (operation) => note(describeOperation(operation)));
+    const host = new RealHost(disk, (step, detail) => note(describeStep(step, detail)));
+    const config = configFor(policy.engine, policy.directives);
+    const engine = createEngine(policy.engine, host, config);
+    engine.recover();
+    const server = await serve(host, config, engine);
+    const client = new OneClient(server);
+    for (const earlier of before) await client.ask(earlier);
+    await pause(AFTER_REPLY_MS);
+    clock.startedAt = performance.now();
+    const reply = await client.ask(command);
+    await pause(AFTER_REPLY_MS);
+    clock.startedAt = Number.POSITIVE_INFINITY;
+    server.stop();
+    await engine.close();
+    return { engine: policy.engine, policy: policy.name, reply, events };
+  } finally {
+    removeFolder(folder);
+  }
+}
+
+function serve(
+  host: RealHost,
+  config: ReturnType<typeof configFor>,
+  engine: ReturnType<typeof createEngine>,
+): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const options = { engine, host, config, commands: COMMANDS, log: () => {}, fatal: reject, shutdown: () => {} };
+    resolve(new Server(options));
+  });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A client in this process: asks, and waits for the reply. */
+class OneClient implements Transport {
+  readonly address = "trace:0";
+  readonly localAddress = "trace:0";
+  readonly pendingBytes = 0;
+  readonly backlogged = false;
+  readonly #receive: (chunk: Buffer) => void;
+  readonly #parser: RedisParser;
+  #answer: (reply: string) => void = () => {};
+
+  constructor(server: Server) {
+    const connection = server.connect(this);
+    this.#receive = (chunk) => connection?.receive(chunk);
+    this.#parser = new RedisParser({
+      returnReply: (reply: unknown) => this.#answer(replyText(reply)),
+      returnError: (error: Error) => this.#answer(`(error) ${error.message}`),
+      returnBuffers: true,
+    });
+  }
+
+  ask(command: readonly Bytes[]): Promise<string> {
+    return new Promise((resolve) => {
+      this.#answer = resolve;
+      this.#receive(toBuffer(encodeCommand(command)));
+    });
+  }
+
+  write(output: Bytes): void {
+    this.#parser.execute(toBuffer(output));
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
+}
+
+function replyText(reply: unknown): string {
+  if (reply === null) return "(nil)";
+  if (Buffer.isBuffer(reply)) return toText(reply.toString("latin1"));
+  return Array.isArray(reply) ? `[${reply.map(replyText).join(", ")}]` : String(reply);
+}
+
+function describeStep(step: StepName, detail: StepDetail): Omit<TraceEvent, "ms"> {
+  const meaning = STEPS.find(({ name }) => name === step)?.meaning ?? "";
+  const parts = [
+    detail.page === undefined ? "" : `page ${detail.page}`,
+    detail.transaction === undefined ? "" : `transaction ${detail.transaction}`,
+    detail.note ?? "",
+  ];
+  const note = parts.filter((part) => part !== "").join(", ");
+  const { file, offset, bytes, lsn } = detail;
+  return {
+    step,
+    meaning,
+    ...(file !== undefined && { file }),
+    ...(offset !== undefined && { offset }),
+    ...(bytes !== undefined && { bytes }),
+    ...(lsn !== undefined && { lsn }),
+    ...(note !== "" && { note }),
+  };
+}
+
+const CALLS: Readonly<Record<DiskOperation["kind"], string>> = {
+  create: "create",
+  write: "write",
+  truncate: "truncate",
+  "sync-start": "fsync begins",
+  "sync-end": "fsync ends",
+  rename: "rename",
+  remove: "remove",
+  "make-dir": "mkdir",
+  "sync-dir": "fsync folder",
+};
+
+function describeOperation(operation: DiskOperation): Omit<TraceEvent, "ms"> {
+  const call = CALLS[operation.kind];
+  const file = operation.path;
+  if (operation.kind === "write") return { call, file, offset: operation.at, bytes: operation.bytes.length };
+  if (operation.kind === "rename") return { call, file, note: `to ${operation.to}` };
+  return { call, file };
+}
+
+/** Two columns where the terminal has room for them, else one engine below the other. */
+function render(traces: readonly EngineTrace[]): string {
+  const columns = traces.map(columnOf);
+  const width = Math.max(...(columns[0] ?? []).map((line) => line.length));
+  const other = Math.max(...(columns[1] ?? []).map((line) => line.length));
+  const room = process.stdout.isTTY === true ? process.stdout.columns : 160;
+  if (width + 3 + other > room) return columns.map((column) => column.join("\n")).join("\n\n");
+  const height = Math.max(...columns.map((column) => column.length));
+  const [left = [], right = []] = columns;
+  return Array.from({ length: height }, (_, row) =>
+    `${(left[row] ?? "").padEnd(width)} │ ${right[row] ?? ""}`.trimEnd(),
+  ).join("\n");
+}
+
+function columnOf(trace: EngineTrace): string[] {
+  const lines = [`kv-${trace.engine} ${trace.policy}`, `${"ms".padStart(7)}  step`];
+  for (const event of trace.events) {
+    const time = event.ms.toFixed(3).padStart(7);
+    lines.push(`${time}  ${event.step === undefined ? `    ${operationText(event)}` : stepText(event)}`);
+  }
+  lines.push(`         reply: ${trace.reply}`);
+  return lines;
+}
+
+function stepText(event: TraceEvent): string {
+  const lsn = event.lsn === undefined ? "" : `LSN ${event.lsn}`;
+  const bytes = event.bytes === undefined ? "" : `${event.bytes} B`;
+  return [(event.step ?? "").padEnd(16), bytes, lsn, event.note ?? ""]
+    .filter((part) => part !== "")
+    .join("  ")
+    .trimEnd();
+}
+
+function operationText(event: TraceEvent): string {
+  const place = event.offset === undefined ? "" : `${event.bytes} B at ${event.offset}`;
+  return [event.call ?? "", event.file ?? "", place, event.note ?? ""].filter((part) => part !== "").join("  ");
+}

@@ -10,7 +10,10 @@ import { Command, type CommanderError, InvalidArgumentError, Option } from "comm
 import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
 import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
+import type { CompareOptions } from "./compare.ts";
+import { aofCommand } from "./inspect-commands.ts";
 import { serverCommand } from "./server-command.ts";
+import type { TraceOptions } from "./trace.ts";
 
 const STATUS_FAILED = 1;
 const STATUS_USAGE = 2;
@@ -67,6 +70,34 @@ function benchCommand(): Command {
     });
 }
 
+function compareCommand(): Command {
+  return new Command("compare")
+    .description("crash both engines at every step, recover them, and print what survived and why")
+    .option("--seed <n>", "repeats a run; chosen by the clock when left out", positiveInteger)
+    .addOption(new Option("--engine <name>", "only this engine").choices(["aof", "wal"]))
+    .option("--policy <name>", "only this policy: always, everysec, no; 1/1, 2/0, … (flush_log/sync_binlog)")
+    .option("--campaign <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
+    .option("--json <file>", "write the whole result to a file")
+    .action(async (flags: CompareOptions) => {
+      const { runCompare } = await import("./compare.ts");
+      process.exitCode = await runCompare(flags);
+    });
+}
+
+function traceCommand(): Command {
+  return new Command("trace")
+    .description("print the ordered steps of one command on both engines, with file, bytes, LSN and time")
+    .argument("<command>", "the command, as redis-cli takes it: 'SET k v'")
+    .option("--aof <policy>", "appendfsync of kv-aof", "always")
+    .option("--wal <policy>", "flush_log_at_trx_commit/sync_binlog of kv-wal", "1/1")
+    .option("--before <command...>", "commands that run before, untraced")
+    .option("--json", "print the events as JSON")
+    .action(async (command: string, flags: TraceOptions) => {
+      const { runTrace } = await import("./trace.ts");
+      process.exitCode = await runTrace(command, flags);
+    });
+}
+
 function program(): Command {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
@@ -75,8 +106,11 @@ function program(): Command {
     .description("A Redis-protocol server with two storage engines, and a lab that crashes both.")
     .version(version)
     .showHelpAfterError("(twolog COMMAND --help says more)")
+    .addCommand(compareCommand())
     .addCommand(serverCommand())
-    .addCommand(benchCommand());
+    .addCommand(traceCommand())
+    .addCommand(benchCommand())
+    .addCommand(aofCommand(print));
 }
 
 /** In the names of flags "_" is "-", as in MySQL. */

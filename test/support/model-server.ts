@@ -1,0 +1,161 @@
+/**
+ * A server in this process on the model keyspace: an engine without a log, whose settles the test may hold back or make
+ * fail, and clients that speak plain bytes.
+ */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { Bytes } from "../../common/bytes.ts";
+import type { Call } from "../../common/command/call.ts";
+import { invoke } from "../../common/command/invoke.ts";
+import { COMMANDS } from "../../common/commands/table.ts";
+import { DirectiveConfig } from "../../common/config.ts";
+import { MemoryDisk } from "../../common/disk/memory-disk.ts";
+import type { Engine, InfoSection, Recovery } from "../../common/engine.ts";
+import { RealHost } from "../../common/host.ts";
+import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
+import { type Running, type RunOptions, runServer } from "../../common/server/run.ts";
+import { ModelKeyspace } from "./model-keyspace.ts";
+
+type Done = (failure: Error | undefined) => void;
+
+/** Executes on Maps; settles at once, unless told otherwise. */
+export class ModelEngine implements Engine {
+  readonly name = "aof";
+  readonly keyspace = new ModelKeyspace();
+  writeRefusal: string | undefined = undefined;
+  /** Settles wait in `held` until the test answers them. */
+  holdSettles = false;
+  readonly held: Done[] = [];
+  /** What the next execute throws. */
+  breakage: Error | undefined = undefined;
+  closed = false;
+  /** The arguments of everything executed. */
+  readonly executed: Bytes[][] = [];
+
+  recover(): Recovery {
+    return { lines: [], durationMs: 0 };
+  }
+  execute(call: Call): void {
+    if (this.breakage !== undefined) throw this.breakage;
+    this.executed.push([...call.args]);
+    invoke(call, call.command, call.args);
+  }
+  settle(done: Done): void {
+    if (this.holdSettles) this.held.push(done);
+    else done(undefined);
+  }
+  idle(): void {}
+  info(): InfoSection[] {
+    return [{ name: "persistence", entries: [["model_enabled", 1]] }];
+  }
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
+
+/** A client that sends bytes and collects what comes. */
+export class RawClient {
+  readonly socket: Socket;
+  received: Bytes = "";
+  ended = false;
+  #changed: () => void = () => {};
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    this.socket.on("data", (chunk: Buffer) => {
+      this.received += chunk.toString("latin1");
+      this.#changed();
+    });
+    this.socket.on("error", () => {});
+    this.socket.on("close", () => {
+      this.ended = true;
+      this.#changed();
+    });
+  }
+
+  send(bytes: Bytes): void {
+    this.socket.write(bytes, "latin1");
+  }
+
+  /** Waits until `enough` holds of what was received, or the connection has closed. Takes what was received. */
+  async until(enough: (received: Bytes) => boolean): Promise<Bytes> {
+    while (!enough(this.received) && !this.ended) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+    const taken = this.received;
+    this.received = "";
+    return taken;
+  }
+
+  /** Sends, and waits for exactly the expected number of bytes. */
+  async ask(bytes: Bytes, expected: Bytes): Promise<Bytes> {
+    this.send(bytes);
+    return this.until((received) => received.length >= expected.length);
+  }
+
+  /** Sends, and waits for the server to close the connection; what it said before. */
+  async lastWords(bytes: Bytes): Promise<Bytes> {
+    this.send(bytes);
+    return this.until(() => false);
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
+
+/** A request as clients write it. */
+export function request(...args: Bytes[]): Bytes {
+  return `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+}
+
+export class ModelServer {
+  readonly engine: ModelEngine;
+  readonly config: DirectiveConfig;
+  readonly running: Running;
+  readonly log: string[];
+  readonly failures: unknown[];
+  readonly #clients: RawClient[] = [];
+
+  constructor(engine: ModelEngine, config: DirectiveConfig, running: Running, log: string[], failures: unknown[]) {
+    this.engine = engine;
+    this.config = config;
+    this.running = running;
+    this.log = log;
+    this.failures = failures;
+  }
+
+  static async start(settings: Record<string, string> = {}, options: Partial<RunOptions> = {}): Promise<ModelServer> {
+    const engine = new ModelEngine();
+    const config = new DirectiveConfig([SERVER_DIRECTIVES], { port: "0", bind: "127.0.0.1", ...settings });
+    const log: string[] = [];
+    const failures: unknown[] = [];
+    const running = await runServer(engine, new RealHost(new MemoryDisk()), config, {
+      commands: COMMANDS,
+      log: (_level, line) => log.push(line),
+      fatal: (error) => failures.push(error),
+      signals: false,
+      ...options,
+    });
+    return new ModelServer(engine, config, running, log, failures);
+  }
+
+  get port(): number {
+    return this.running.port;
+  }
+
+  /** A connected client; closed with the server. */
+  async client(): Promise<RawClient> {
+    const client = new RawClient(this.port);
+    this.#clients.push(client);
+    await once(client.socket, "connect");
+    return client;
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.close();
+    await this.running.close();
+  }
+}

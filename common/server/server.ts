@@ -120,6 +120,7 @@ export class Server implements ServerView, ServerServices {
   fail(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
+    this.turn.stop();
     this.#cancelCron();
     this.#options.fatal(error);
   }

@@ -92,7 +92,7 @@ export class Turn {
     this.#atNext.push(run);
   }
 
-  /** The engine is going to be closed: an open turn ends without a settle, and so without replies. */
+  /** The engine is closed or broken: an open turn ends without a settle, and nothing is sent any more. */
   stop(): void {
     this.#stopped = true;
   }
@@ -125,6 +125,7 @@ export class Turn {
   #settled(batch: Batch, failure: Error | undefined): void {
     assert(this.#settling > 0, "turn: a settle is answered once");
     this.#settling--;
+    if (this.#stopped) return;
     const { senders, outputs } = batch;
     for (let i = 0; i < senders.length; i++) {
       if (failure === undefined) senders[i]!.send(outputs[i]!);

@@ -57,6 +57,13 @@ t.test("bad input", async (t) => {
     for (const [bytes, words] of cases) t.equal(await (await server.client()).lastWords(bytes), words);
   });
 
+  t.test("HTTP is no protocol of ours", async (t) => {
+    const server = await started(t);
+    const body = request("SET", "stolen", "yes");
+    t.equal(await (await server.client()).lastWords(`POST / HTTP/1.1\r\nHost: x\r\n\r\n${body}`), "");
+    t.same(server.engine.executed, []);
+  });
+
   t.test("a negative array is nothing; a value at the limit is taken", async (t) => {
     const server = await started(t, { "proto-max-bulk-len": "1mb" });
     const client = await server.client();

@@ -75,7 +75,7 @@ export class Dispatcher {
     const name = args[0]!;
     let entry = this.#spellings.get(name) ?? this.#find(name);
     if (entry === undefined) {
-      this.#refuse(connection, undefined, unknownCommand(args));
+      this.#refuseUnknown(connection, args);
       return true;
     }
     if (entry.subcommands !== undefined && args.length > 1) {
@@ -147,6 +147,12 @@ export class Dispatcher {
     }
     connection.enqueue(entry.command, args.slice());
     if (connection.replyMode === "on") connection.call.reply.simple("QUEUED");
+  }
+
+  /** A browser made to POST here by a hostile page sends HTTP: closed without a word, before its body is taken for commands. */
+  #refuseUnknown(connection: Connection, args: readonly Bytes[]): void {
+    if (/^(post|host:)$/i.test(args[0]!)) connection.kill();
+    else this.#refuse(connection, undefined, unknownCommand(args));
   }
 
   #refuse(connection: Connection, entry: Entry | undefined, message: Bytes): void {

@@ -2,8 +2,8 @@
  * INFO: the sections of the server, in Redis's order and words, joined by those of the engine.
  */
 import type { Bytes } from "../bytes.ts";
+import { REDIS_VERSION, TWOLOG_VERSION } from "../command/version.ts";
 import type { InfoSection } from "../engine.ts";
-import { REDIS_VERSION, TWOLOG_VERSION } from "../version.ts";
 import type { Server } from "./server.ts";
 
 /** The process around the server, for figures that are not the server's own. */

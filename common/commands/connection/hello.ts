@@ -8,9 +8,9 @@ import { command } from "../../command/define.ts";
 import { syntaxError } from "../../command/errors.ts";
 import { ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE } from "../../command/flags.ts";
 import { raw } from "../../command/raw.ts";
+import { REDIS_VERSION } from "../../command/version.ts";
 import { CommandError } from "../../errors.ts";
 import { parseInteger } from "../../keyspace/integer.ts";
-import { REDIS_VERSION } from "../../version.ts";
 import { checkClientName } from "./names.ts";
 
 const FLAGS = NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY;

@@ -7,7 +7,7 @@ import { command } from "../../command/define.ts";
 import { DANGEROUS, FAST, LOADING, READONLY, STALE } from "../../command/flags.ts";
 import { option, options } from "../../command/options.ts";
 import { any } from "../../command/phrases.ts";
-import { REDIS_VERSION, TWOLOG_VERSION } from "../../version.ts";
+import { REDIS_VERSION, TWOLOG_VERSION } from "../../command/version.ts";
 
 export const info = command("info", {
   summary: "Returns information and statistics about the server.",

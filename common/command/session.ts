@@ -20,7 +20,7 @@ export interface Session {
 }
 
 /** A command waiting for EXEC. */
-export interface QueuedCommand {
+interface QueuedCommand {
   readonly command: Command;
   readonly args: readonly Bytes[];
 }

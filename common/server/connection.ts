@@ -206,7 +206,8 @@ export class Connection implements Client, Session, Sender, Receiver {
     else for (const part of output) this.#write(part);
     if (this.#closed) return;
     if (this.#closing && this.#unsettled === 0) this.#transport.end();
-    else if (this.#stall === "output") this.#goOn();
+    // Not at once: this runs inside `settle`, and nothing may be executed there.
+    else if (this.#stall === "output") this.#server.turn.next(this.#goOn);
   }
 
   discard(): void {

@@ -23,6 +23,8 @@ import { SLAB_SHIFT, type Slabs, UNIT_MASK } from "./slabs.ts";
 const BUCKETS_MIN = 16;
 /** Empty buckets passed over in one step of a resize. */
 const EMPTY_BUCKETS_MAX = 10;
+/** Buckets drawn for a random entry before the search goes on in order. */
+const RANDOM_DRAWS_MAX = 100;
 
 export class Dictionary {
   readonly #slabs: Slabs;
@@ -127,14 +129,19 @@ export class Dictionary {
     return at >>> 0;
   }
 
-  /** An entry, roughly uniform: a random bucket that is not empty, then a random entry of it. The table is not empty. */
+  /**
+   * An entry, roughly uniform: a random bucket that is not empty, then a random entry of it. In a sparse table the draw ends
+   * after some empty buckets, and the next one that is not empty is taken. The table is not empty.
+   */
   random(pick: (bound: number) => number): number {
     assert(this.#size > 0, "dictionary: a random entry of none");
     const draining = this.#draining;
     const old = draining === undefined ? 0 : draining.length - this.#drained;
+    const total = old + this.#buckets.length;
     let first = 0;
-    while (first === 0) {
-      const at = pick(old + this.#buckets.length);
+    let at = 0;
+    for (let draw = 0; first === 0; draw++) {
+      at = draw < RANDOM_DRAWS_MAX ? pick(total) : (at + 1) % total;
       first = at < old ? draining![this.#drained + at]! : this.#buckets[at - old]!;
     }
     let length = 0;

@@ -1,0 +1,58 @@
+/**
+ * Numbers in bytes: little-endian, 16, 32 and 48 bits, without DataView and without allocation; and words over a Buffer.
+ * Pages, redo blocks and the binlog all use it. 48 bits hold every LSN (256 TB of redo), transaction id and expiry time.
+ */
+import { endianness } from "node:os";
+import { assert } from "../common/assert.ts";
+
+// Pages are read through 32-bit typed arrays, which have the machine's byte order.
+assert(endianness() === "LE", "kv-wal needs a little-endian machine");
+
+const TWO_32 = 0x100000000;
+
+export function writeU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+}
+
+export function readU16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
+}
+
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
+export function writeU48(bytes: Uint8Array, at: number, value: number): void {
+  writeU32(bytes, at, value >>> 0);
+  writeU16(bytes, at + 4, (value / TWO_32) >>> 0);
+}
+
+export function readU48(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at) + readU16(bytes, at + 4) * TWO_32;
+}
+
+/** Short runs are copied faster by a loop than by a call into native code. */
+const LOOP_BYTES_MAX = 40;
+
+/** Copies `length` bytes; the ranges may overlap only when `from` and `to` are different buffers or `to` lies before. */
+export function copyBytes(from: Buffer, at: number, to: Buffer, toAt: number, length: number): void {
+  if (length > LOOP_BYTES_MAX) {
+    from.copy(to, toAt, at, at + length);
+    return;
+  }
+  for (let i = 0; i < length; i++) to[toAt + i] = from[at + i]!;
+}
+
+/** The words of a buffer whose memory starts at a multiple of four. */
+export function wordsOf(bytes: Buffer): Uint32Array {
+  assert(bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0, "words: aligned buffer");
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}

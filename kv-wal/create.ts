@@ -1,0 +1,86 @@
+/**
+ * Makes the files of a new data folder.
+ *
+ * `wal/redo.0` comes last, under another name, and is renamed when everything else is durable: a folder without it is
+ * empty or half made, and is made again; a folder with it is complete (I8).
+ */
+import type { Disk } from "../common/disk/disk.ts";
+import { CorruptFile } from "../common/errors.ts";
+import type { Host } from "../common/host.ts";
+import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
+import { readU32 } from "./bytes-view.ts";
+import { DOUBLEWRITE_PATH } from "./doublewrite.ts";
+import { Arena, PAGE_SIZE, PageType } from "./page.ts";
+import { BLOCK_SIZE, sealChecksum } from "./redo-block.ts";
+import { FIRST_CHECKPOINT } from "./redo-log.ts";
+import { createRingFile, redoFileName, writeSlot } from "./redo-ring.ts";
+import { ROOT_PAGE, writeFirstHeader } from "./space-header.ts";
+import { SPACE_PATH } from "./tablespace.ts";
+
+export const WAL_FOLDER = "wal";
+const FIRST_PAGES = 2;
+
+export interface RedoSizes {
+  readonly fileBytes: number;
+  readonly files: number;
+}
+
+export function isCreated(disk: Disk): boolean {
+  return disk.exists(redoFileName(0));
+}
+
+/** Makes a new folder, or completes one whose making a crash cut short. */
+export function createFolder(host: Host, sizes: RedoSizes): void {
+  const { disk } = host;
+  refuseData(disk);
+  disk.makeDir(WAL_FOLDER);
+  disk.syncDir("");
+  const id = host.random.bytes(8);
+  createSpace(disk, id, readU32(Buffer.from(host.random.bytes(4)), 0));
+  const doublewrite = disk.open(DOUBLEWRITE_PATH, "ensure");
+  doublewrite.truncate(0);
+  doublewrite.syncNow();
+  doublewrite.close();
+  createBinlogFile(disk, 1, Math.floor(host.clock.now() / 1000));
+  writeBinlogIndex(disk, [1]);
+  createRing(disk, id, sizes);
+}
+
+/** Pages behind the first two are data: without a redo log they are not to be overwritten. */
+function refuseData(disk: Disk): void {
+  if (!disk.exists(SPACE_PATH)) return;
+  const space = disk.open(SPACE_PATH, "read");
+  const size = space.size();
+  space.close();
+  if (size > FIRST_PAGES * PAGE_SIZE) {
+    throw new CorruptFile(redoFileName(0), 0, "the redo log is missing, but the tablespace has data");
+  }
+}
+
+function createSpace(disk: Disk, id: Uint8Array, seed: number): void {
+  const arena = new Arena(FIRST_PAGES);
+  arena.init(0, 0, PageType.SPACE, 0);
+  arena.init(PAGE_SIZE, ROOT_PAGE, PageType.LEAF, 0);
+  writeFirstHeader(arena.bytes, id, seed);
+  for (let at = 0; at < FIRST_PAGES * PAGE_SIZE; at += PAGE_SIZE) sealChecksum(arena.bytes, arena.words, at, PAGE_SIZE);
+  const file = disk.open(SPACE_PATH, "ensure");
+  file.truncate(0);
+  file.write(0, arena.bytes);
+  file.syncNow();
+  file.close();
+}
+
+function createRing(disk: Disk, id: Uint8Array, sizes: RedoSizes): void {
+  const fileBytes = Math.floor(sizes.fileBytes / BLOCK_SIZE) * BLOCK_SIZE;
+  const temporary = `${redoFileName(0)}.new`;
+  for (let index = sizes.files - 1; index >= 0; index--) {
+    const path = index === 0 ? temporary : redoFileName(index);
+    const file = createRingFile(disk, path, index, sizes.files, fileBytes, id);
+    if (index === 0) writeSlot(file, FIRST_CHECKPOINT);
+    file.syncNow();
+    file.close();
+  }
+  disk.syncDir(WAL_FOLDER);
+  disk.rename(temporary, redoFileName(0));
+  disk.syncDir(WAL_FOLDER);
+}

@@ -1,0 +1,193 @@
+/**
+ * kv-wal: log first, pages later. Puts storage, rows, logs and recovery together; the order of steps is in write-path.ts.
+ */
+import { assert } from "../common/assert.ts";
+import type { Bytes } from "../common/bytes.ts";
+import { type Call, Effects } from "../common/command/call.ts";
+import { invoke } from "../common/command/invoke.ts";
+import type { Config } from "../common/config.ts";
+import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
+import { UsageError } from "../common/errors.ts";
+import type { Host } from "../common/host.ts";
+import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { walInfo } from "./info.ts";
+import { PAGE_SIZE } from "./page.ts";
+import { recoverStorage } from "./recovery.ts";
+import { RowKeyspace } from "./rows/keyspace.ts";
+import { DATABASES_MAX } from "./space-header.ts";
+import { Storage } from "./storage.ts";
+import type { Transaction } from "./transaction.ts";
+import { type Executor, execute, type Settled } from "./write-path.ts";
+
+/** Expired keys removed by one transaction of the background. */
+const EXPIRED_PER_STEP = 20;
+/** Undo pages purged in one idle call. */
+const PURGED_PER_IDLE = 64;
+
+export function createWalEngine(host: Host, config: Config): WalEngine {
+  return new WalEngine(host, config);
+}
+
+export class WalEngine implements Engine, Executor {
+  readonly name = "wal";
+  readonly keyspace: RowKeyspace;
+  readonly storage: Storage;
+  readonly #host: Host;
+  readonly #config: Config;
+  readonly #commits: GroupCommit;
+  readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0 };
+  /** The effects of the command that is running: an expired key that it meets is logged before what it does itself. */
+  #running: Effects | undefined;
+  /** Of expiry in the background. */
+  readonly #ownEffects = new Effects();
+  #expireNext = 0;
+
+  constructor(host: Host, config: Config) {
+    this.#host = host;
+    this.#config = config;
+    const databases = config.number("databases");
+    if (databases > DATABASES_MAX) throw new UsageError(`kv-wal has at most ${DATABASES_MAX} databases`);
+    this.storage = new Storage(host, Math.floor(config.number("buffer-pool-size") / PAGE_SIZE));
+    const limits = { listpackEntries: 0, listpackValue: 0 };
+    this.keyspace = new RowKeyspace(this.storage.rows, new KeyspaceEvents(), databases, limits);
+    this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
+    const { redo, binlog, transactions, purge } = this.storage;
+    this.#commits = new GroupCommit(host, redo, binlog, transactions, purge, this.#policy);
+    this.#follow("flush-log-at-trx-commit", (value) => {
+      this.#policy.flushLogAtCommit = value;
+    });
+    this.#follow("sync-binlog", (value) => {
+      this.#policy.syncBinlog = value;
+    });
+    this.#follow("max-binlog-size", (value) => {
+      this.#policy.binlogBytesMax = value;
+    });
+    this.#follow("hash-max-listpack-entries", (value) => {
+      limits.listpackEntries = value;
+    });
+    this.#follow("hash-max-listpack-value", (value) => {
+      limits.listpackValue = value;
+    });
+  }
+
+  recover(): Recovery {
+    const recovery = recoverStorage(this.#host, this.storage, {
+      fileBytes: this.#config.number("redo-log-file-size"),
+      files: this.#config.number("redo-log-files-in-group"),
+    });
+    this.keyspace.events.now = this.#host.clock.now();
+    this.#commits.open();
+    return recovery;
+  }
+
+  execute(call: Call): void {
+    execute(this, call);
+    call.effects.clear();
+  }
+
+  settle(done: Settled): void {
+    this.#commits.settle(done);
+  }
+
+  /** Steps 1 to 3, for every row that the command changes. */
+  apply(call: Call): void {
+    const { transactions } = this.storage;
+    this.keyspace.events.now = call.now;
+    this.#running = call.effects;
+    transactions.mayChange = true;
+    invoke(call, call.command, call.args);
+    transactions.mayChange = false;
+    this.#running = undefined;
+  }
+
+  /** Step 4. */
+  prepare(): Transaction | undefined {
+    const { transactions } = this.storage;
+    if (!transactions.running) return undefined;
+    const transaction = transactions.prepare();
+    if (this.#host.tracing) {
+      this.#host.trace("wal.prepare", { transaction: transaction.id, lsn: this.storage.redo.log.appended });
+    }
+    return transaction;
+  }
+
+  stage(transaction: Transaction, effects: Effects, seconds: number): void {
+    this.#commits.stage(transaction, effects, seconds);
+  }
+
+  /** A full log makes writers wait; they are never refused. A disk that fails stops the process. */
+  get writeRefusal(): undefined {
+    return undefined;
+  }
+
+  idle(budgetMs: number): void {
+    const { clock } = this.#host;
+    const end = clock.monotonic() + budgetMs;
+    this.keyspace.events.now = clock.now();
+    this.#commits.tick();
+    this.#expire(end);
+    this.#commits.inBackground = true;
+    this.storage.purge.run(this.#commits.oldestUndecided?.header, PURGED_PER_IDLE);
+    this.storage.cleaner.idle();
+    this.#commits.inBackground = false;
+  }
+
+  info(): InfoSection[] {
+    return [walInfo(this.storage, this.#commits)];
+  }
+
+  /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#commits.finish(() => {
+        const { binlog, cleaner, purge } = this.storage;
+        binlog.log.syncNow();
+        purge.run(undefined, Number.MAX_SAFE_INTEGER);
+        cleaner.cleanAll();
+        this.storage.close();
+        resolve();
+      });
+    });
+  }
+
+  #expired(db: number, key: Bytes): void {
+    assert(this.#running !== undefined, "an expired key is removed only by a transaction");
+    this.#running.push(db, ["DEL", key]);
+  }
+
+  /** Active expiry: round the databases, each until its expiry rows are in the future, until the time is up. */
+  #expire(end: number): void {
+    const { databases } = this.keyspace;
+    for (let turn = 0; turn < databases.length; turn++) {
+      for (;;) {
+        const expired = databases[this.#expireNext]!.findExpired(EXPIRED_PER_STEP);
+        if (expired.length > 0) this.#removeExpired(this.#expireNext, expired);
+        if (this.#host.clock.monotonic() >= end) return;
+        if (expired.length < EXPIRED_PER_STEP) break;
+      }
+      this.#expireNext = (this.#expireNext + 1) % databases.length;
+    }
+  }
+
+  /** One transaction, committed as those of commands. */
+  #removeExpired(index: number, keys: readonly Bytes[]): void {
+    const { transactions } = this.storage;
+    const { now } = this.keyspace.events;
+    this.#running = this.#ownEffects;
+    transactions.mayChange = true;
+    // Meeting an expired key is what removes it, and logs it.
+    for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
+    transactions.mayChange = false;
+    this.#running = undefined;
+    const transaction = this.prepare();
+    if (transaction !== undefined) this.stage(transaction, this.#ownEffects, Math.floor(now / 1000));
+    this.#ownEffects.clear();
+    this.settle(() => {});
+  }
+
+  #follow(name: string, changed: (value: number) => void): void {
+    changed(this.#config.number(name));
+    this.#config.onChange(name, () => changed(this.#config.number(name)));
+  }
+}

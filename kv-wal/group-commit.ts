@@ -1,0 +1,263 @@
+/**
+ * Group commit: gathers prepared transactions and waiting replies, and takes one group after the other through the steps of
+ * write-path.ts.
+ *
+ *     flush_log_at_trx_commit   0  redo is neither written nor synced at commit, but once a second: a killed process loses it
+ *                               1  written and synced before the binlog is written
+ *                               2  written at commit, synced once a second
+ *     sync_binlog               0  never synced by us    1  every group    N  every N groups, as MySQL counts them
+ *
+ * With 0 and 2 the redo log is still handled before the binlog. The flush of every second (`tick`) happens in all three: it
+ * is what makes the commit marks durable.
+ *
+ * In place or in the background? As in kv-aof: a sync in the thread pool costs about as much again in hand-overs, and pays
+ * only if there are commands to run meanwhile. So small groups sync in place, large ones in the background.
+ *
+ * Invariants: G1 one group is on its way at a time, so binlog order is execution order is commit order (pitfall 37).
+ * G2 a sync vouches only for what was written before it began (common/log). G3 after a failed background sync those who
+ * wait get the failure, and every later call throws it: nothing is acknowledged any more (I6).
+ */
+import { assert } from "../common/assert.ts";
+import type { Effects } from "../common/command/call.ts";
+import type { DiskFailure } from "../common/errors.ts";
+import type { Host } from "../common/host.ts";
+import type { Binlog } from "./binlog/binlog.ts";
+import { BinlogCache } from "./binlog/binlog-cache.ts";
+import type { Purge } from "./purge.ts";
+import type { RedoLog } from "./redo-log.ts";
+import type { Transaction, Transactions } from "./transaction.ts";
+import { State } from "./undo-log.ts";
+import { type CommitSteps, commitGroup, type Group, type Settled } from "./write-path.ts";
+
+const FLUSH_EVERY_MS = 1000;
+/** From so many transactions on, a group syncs in the background. */
+const OVERLAP_TRANSACTIONS_MIN = 32;
+
+/** Undo pages purged behind one group. */
+const PURGED_PER_GROUP = 64;
+
+/** Set by the engine from its directives; may change at run time. */
+export interface CommitPolicy {
+  flushLogAtCommit: number;
+  syncBinlog: number;
+  binlogBytesMax: number;
+}
+
+export class GroupCommit implements CommitSteps {
+  readonly #host: Host;
+  readonly #redo: RedoLog;
+  readonly #binlog: Binlog;
+  readonly #transactions: Transactions;
+  readonly #purge: Purge;
+  readonly #policy: CommitPolicy;
+  /** Filled now, and that of the group on its way. */
+  #cache = new BinlogCache();
+  #otherCache = new BinlogCache();
+  #staged: Transaction[] = [];
+  #replies: Settled[] = [];
+  #group: Group | undefined;
+  #groupsSinceSync = 0;
+  #lastFlushAt = 0;
+  #failure: Error | undefined;
+  #whenEmpty: (() => void) | undefined;
+  /** Set while background work runs, which syncs in place too. */
+  inBackground = false;
+  groups = 0;
+  committed = 0;
+
+  constructor(
+    host: Host,
+    redo: RedoLog,
+    binlog: Binlog,
+    transactions: Transactions,
+    purge: Purge,
+    policy: CommitPolicy,
+  ) {
+    this.#host = host;
+    this.#redo = redo;
+    this.#binlog = binlog;
+    this.#transactions = transactions;
+    this.#purge = purge;
+    this.#policy = policy;
+  }
+
+  /** After recovery. */
+  open(): void {
+    this.#cache.reset(this.#binlog.log.appended);
+    this.#lastFlushAt = this.#host.clock.monotonic();
+  }
+
+  /** Transactions that are prepared and not committed. */
+  get undecided(): number {
+    return this.#staged.length + (this.#group?.transactions.length ?? 0);
+  }
+
+  /** The oldest of them; its undo must stay. */
+  get oldestUndecided(): Transaction | undefined {
+    return this.#group?.transactions[0] ?? this.#staged[0];
+  }
+
+  stage(transaction: Transaction, effects: Effects, seconds: number): void {
+    this.throwFailure();
+    this.#cache.add(effects, transaction.id, seconds);
+    this.#staged.push(transaction);
+  }
+
+  /** The end of a turn. */
+  settle(done: Settled): void {
+    this.throwFailure();
+    if (this.#group === undefined && this.#staged.length === 0) {
+      done(undefined);
+      return;
+    }
+    this.#replies.push(done);
+    if (this.#group === undefined) this.#start();
+  }
+
+  #start(): void {
+    const cache = this.#cache;
+    const group = { transactions: this.#staged, events: cache.bytes, replies: this.#replies };
+    this.#group = group;
+    this.#staged = [];
+    this.#replies = [];
+    this.#cache = this.#otherCache;
+    this.#otherCache = cache;
+    this.#cache.reset(cache.end);
+    commitGroup(this, group, () => this.#ended());
+  }
+
+  #ended(): void {
+    this.#group = undefined;
+    if (this.#purge.behind) this.#purge.run(this.oldestUndecided?.header, PURGED_PER_GROUP);
+    if (this.#staged.length === 0) this.#rotateIfFull();
+    if (this.#replies.length > 0) this.#start();
+    else if (this.#staged.length === 0) this.#whenEmpty?.();
+  }
+
+  /** 5, 6 */
+  flushPrepared(group: Group, next: () => void): void {
+    if (group.transactions.length === 0 || this.#policy.flushLogAtCommit === 0) {
+      next();
+      return;
+    }
+    const { log } = this.#redo;
+    const bytes = log.appended - log.written;
+    this.#redo.write();
+    if (this.#host.tracing) this.#host.trace("wal.redo-write", { file: "wal/redo", lsn: log.written, bytes });
+    if (this.#policy.flushLogAtCommit === 2) {
+      next();
+      return;
+    }
+    const done = () => {
+      if (this.#host.tracing) this.#host.trace("wal.redo-sync", { file: "wal/redo", lsn: log.durable });
+      next();
+    };
+    if (this.#inPlace(group) && !log.syncing) {
+      this.#redo.flushNow();
+      done();
+    } else this.#redo.whenDurable((failure) => this.#resume(failure, done));
+  }
+
+  /** 7, 8 */
+  writeBinlog(group: Group, next: () => void): void {
+    if (group.transactions.length === 0) {
+      next();
+      return;
+    }
+    const file = this.#binlog.path;
+    const bytes = group.events.length;
+    this.#binlog.write(group.events);
+    if (this.#host.tracing) this.#host.trace("wal.binlog-write", { file, bytes, offset: this.#binlog.log.written });
+    const { syncBinlog } = this.#policy;
+    if (syncBinlog === 0 || ++this.#groupsSinceSync < syncBinlog) {
+      next();
+      return;
+    }
+    this.#groupsSinceSync = 0;
+    const done = () => {
+      if (this.#host.tracing) this.#host.trace("wal.binlog-sync", { file, offset: this.#binlog.log.durable });
+      next();
+    };
+    if (this.#inPlace(group)) {
+      this.#binlog.syncNow();
+      done();
+    } else this.#binlog.whenDurable((failure) => this.#resume(failure, done));
+  }
+
+  /** 9 */
+  markCommitted(group: Group): void {
+    const { transactions } = group;
+    for (let i = 0; i < transactions.length; i++) this.#transactions.setState(transactions[i]!, State.COMMITTED);
+    if (transactions.length === 0) return;
+    this.groups++;
+    this.committed += transactions.length;
+    if (this.#host.tracing) {
+      for (const transaction of transactions) this.#host.trace("wal.commit", { transaction: transaction.id });
+    }
+  }
+
+  /** 10 */
+  reply(group: Group): void {
+    for (let i = 0; i < group.replies.length; i++) group.replies[i]!(undefined);
+  }
+
+  /**
+   * A background sync has ended. Usually that is a turn of its own; but a writer that waits for a full log syncs in place,
+   * in the middle of a command, and then the group goes on when that command has ended.
+   */
+  #resume(failure: DiskFailure | undefined, next: () => void): void {
+    if (failure !== undefined) this.#fail(failure);
+    else if (this.inBackground || this.#transactions.busy) this.#host.afterTick(next);
+    else next();
+  }
+
+  #fail(failure: DiskFailure): void {
+    this.#failure = failure;
+    const replies = [...(this.#group?.replies ?? []), ...this.#replies.splice(0)];
+    for (const reply of replies) reply(failure);
+  }
+
+  /** Throws what a background sync has met (G3). */
+  throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #inPlace(group: Group): boolean {
+    return group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#binlogIsFull;
+  }
+
+  get #binlogIsFull(): boolean {
+    return this.#binlog.log.written >= this.#policy.binlogBytesMax;
+  }
+
+  /** With nothing undecided: a full binlog file is closed and a new one begun. */
+  #rotateIfFull(): void {
+    if (!this.#binlogIsFull || this.#binlog.log.syncing) return;
+    assert(this.undecided === 0, "binlog: rotated when nothing is undecided (pitfall 34)");
+    this.#redo.flushNow();
+    this.#binlog.rotate(Math.floor(this.#host.clock.now() / 1000));
+    this.#cache.reset(this.#binlog.log.appended);
+  }
+
+  /** About ten times a second: writes the redo log and syncs it in the background once a second, whatever the policy. */
+  tick(): void {
+    this.throwFailure();
+    const now = this.#host.clock.monotonic();
+    if (now - this.#lastFlushAt < FLUSH_EVERY_MS || this.#redo.log.syncing) return;
+    this.#lastFlushAt = now;
+    this.#redo.write();
+    if (this.#redo.log.durable === this.#redo.log.written) return;
+    this.#redo.whenDurable((failure) => {
+      if (failure !== undefined) this.#fail(failure);
+    });
+  }
+
+  /** Calls `done` when nothing is on its way any more. */
+  finish(done: () => void): void {
+    this.throwFailure();
+    this.#whenEmpty = done;
+    if (this.#group !== undefined) return;
+    if (this.#staged.length > 0) this.#start();
+    else done();
+  }
+}

@@ -1,0 +1,44 @@
+/** What kv-wal adds to INFO. */
+import type { InfoSection } from "../common/engine.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { Storage } from "./storage.ts";
+
+export function walInfo(storage: Storage, commits: GroupCommit): InfoSection {
+  const { redo, pool, cleaner, binlog, header, purge, tree, doublewrite } = storage;
+  const { log } = redo;
+  const hitRatio = pool.requests === 0 ? 1 : 1 - pool.loads / pool.requests;
+  return {
+    name: "wal",
+    entries: [
+      ["redo_lsn", log.appended],
+      ["redo_written_lsn", log.written],
+      ["redo_durable_lsn", log.durable],
+      ["redo_capacity", redo.ring.capacity],
+      ["redo_syncs", redo.syncs],
+      ["redo_log_waits", cleaner.logWaits],
+      ["checkpoint_lsn", redo.checkpoint.lsn],
+      ["checkpoint_age", redo.age],
+      ["checkpoint_number", redo.checkpoint.number],
+      ["buffer_pool_pages", pool.frames],
+      ["buffer_pool_pages_used", pool.usedFrames],
+      ["buffer_pool_pages_dirty", pool.dirtyCount],
+      ["buffer_pool_requests", pool.requests],
+      ["buffer_pool_reads", pool.loads],
+      ["buffer_pool_hit_ratio", hitRatio.toFixed(4)],
+      ["buffer_pool_evictions", pool.evictions],
+      ["pages_written", cleaner.pagesWritten],
+      ["doublewrite_batches", doublewrite.batch],
+      ["tablespace_pages", header.pages],
+      ["tablespace_pages_free", header.freePages],
+      ["tree_splits", tree.splits],
+      ["transactions_committed", commits.committed],
+      ["transactions_undecided", commits.undecided],
+      ["commit_groups", commits.groups],
+      ["undo_pages_purged", purge.pagesFreed],
+      ["binlog_file", binlog.path],
+      ["binlog_position", binlog.log.written],
+      ["binlog_durable_position", binlog.log.durable],
+      ["binlog_syncs", binlog.syncs],
+    ],
+  };
+}

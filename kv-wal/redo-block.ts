@@ -1,0 +1,67 @@
+/**
+ * Blocks of the redo log: 512 bytes, the unit that a disk writes whole or not at all.
+ *
+ *     offset  size
+ *          0     4  CRC32C of bytes 4…511
+ *          4     4  epoch: how often the folder had been opened when the block was written
+ *          8     6  block number, counted from the making of the folder and never reused
+ *         14     2  bytes used of the payload
+ *         16     2  where the first mini-transaction that starts in this block starts; 65535: none does
+ *         18     6  number of the first block not known to be durable when this one was written
+ *         24   488  payload
+ *
+ * LSNs count payload bytes: LSN = block number × 488 + offset in the payload.
+ *
+ * Why these fields: the number refuses blocks of an earlier lap of the ring (pitfall 14). The epoch refuses blocks that
+ * were written behind a tail which recovery has cut (pitfall 17; the exact rule is in redo-reader.ts). The durable number
+ * tells rot from an end: a bad block that a later block knows to have been durable is damage, and recovery refuses
+ * instead of silently stopping there (pitfall 19).
+ *
+ * The last, partly filled block is written again when it has grown. It is one sector, so its durable half cannot be lost
+ * by a torn write (pitfall 20); InnoDB relies on the same.
+ */
+import { readU16, readU32, readU48, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
+import { crc32cWords } from "./crc32c.ts";
+
+export const BLOCK_SIZE = 512;
+export const BLOCK_HEADER_BYTES = 24;
+export const BLOCK_PAYLOAD = BLOCK_SIZE - BLOCK_HEADER_BYTES;
+export const NO_GROUP = 0xffff;
+
+export interface BlockHeader {
+  readonly epoch: number;
+  readonly number: number;
+  readonly used: number;
+  readonly firstGroup: number;
+  readonly durable: number;
+}
+
+/** Fills in header and checksum of the block at `at`; the payload is there already. */
+export function sealBlock(bytes: Buffer, words: Uint32Array, at: number, header: BlockHeader): void {
+  writeU32(bytes, at + 4, header.epoch);
+  writeU48(bytes, at + 8, header.number);
+  writeU16(bytes, at + 14, header.used);
+  writeU16(bytes, at + 16, header.firstGroup);
+  writeU48(bytes, at + 18, header.durable);
+  sealChecksum(bytes, words, at, BLOCK_SIZE);
+}
+
+export function readBlockHeader(bytes: Buffer, at: number): BlockHeader {
+  return {
+    epoch: readU32(bytes, at + 4),
+    number: readU48(bytes, at + 8),
+    used: readU16(bytes, at + 14),
+    firstGroup: readU16(bytes, at + 16),
+    durable: readU48(bytes, at + 18),
+  };
+}
+
+/** Writes the CRC32C of everything behind the first four bytes of `[at, at + size)` into them. */
+export function sealChecksum(bytes: Buffer, words: Uint32Array, at: number, size: number): void {
+  writeU32(bytes, at, crc32cWords(words, (at + 4) >> 2, (at + size) >> 2));
+}
+
+/** Whether the checksum in the first four bytes holds; a range of zeros has none. */
+export function checksumHolds(bytes: Buffer, words: Uint32Array, at: number, size: number): boolean {
+  return readU32(bytes, at) === crc32cWords(words, (at + 4) >> 2, (at + size) >> 2);
+}

@@ -1,0 +1,109 @@
+/**
+ * Rolling back: the undo records of a transaction, newest first, each in one mini-transaction with the mark that it is
+ * done (undo-log.ts U2). Crashed half way, it goes on with the records that are not done (I7).
+ */
+import { assert } from "../common/assert.ts";
+import { sliceBytes } from "../common/bytes.ts";
+import type { BTree } from "./b-tree.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { copyBytes, readU16, readU32, writeU16 } from "./bytes-view.ts";
+import type { MiniTransaction } from "./mini-transaction.ts";
+import {
+  PAGE_SIZE,
+  RECORD_BYTES_MAX,
+  RECORD_SYSTEM_BYTES,
+  RECORD_TAIL_AT,
+  RECORD_VALUE_LENGTH_AT,
+  VALUE_LENGTH_MASK,
+} from "./page.ts";
+import { countRow } from "./rows/layout.ts";
+import type { SpaceHeader } from "./space-header.ts";
+import {
+  OLD_BYTES,
+  offsetPart,
+  pagePart,
+  UNDO_BODY_AT,
+  UNDO_DONE_AT,
+  UNDO_SIZE_AT,
+  UNDO_TAIL_AT,
+  UNDO_TAIL_LENGTH_AT,
+  Undo,
+  type UndoLog,
+} from "./undo-log.ts";
+
+export class Rollback {
+  readonly #pool: BufferPool;
+  readonly #mini: MiniTransaction;
+  readonly #header: SpaceHeader;
+  readonly #tree: BTree;
+  readonly #undo: UndoLog;
+  /** A copy of the undo record, so that its page may move while the row is found. */
+  readonly #copy = Buffer.alloc(PAGE_SIZE);
+  readonly #row = Buffer.alloc(RECORD_BYTES_MAX);
+
+  constructor(pool: BufferPool, mini: MiniTransaction, header: SpaceHeader, tree: BTree, undo: UndoLog) {
+    this.#pool = pool;
+    this.#mini = mini;
+    this.#header = header;
+    this.#tree = tree;
+    this.#undo = undo;
+  }
+
+  /** Undoes one record. */
+  undo(pointer: number): void {
+    this.#pool.beginOperation();
+    const base = this.#pool.fetch(pagePart(pointer)) * PAGE_SIZE + offsetPart(pointer);
+    const { bytes } = this.#pool.arena;
+    const record = this.#copy;
+    copyBytes(bytes, base, record, 0, readU16(bytes, base + UNDO_SIZE_AT));
+    assert(record[UNDO_DONE_AT] === 0, "rollback: a record is undone once");
+    const type = record[0]!;
+    if (type === Undo.NEW_CHAIN || type === Undo.SWAP) this.#undoOther(type);
+    else this.#undoRow(type);
+    this.#undo.setByte(pointer, UNDO_DONE_AT, 1);
+    this.#mini.commit();
+  }
+
+  /** Begins the mini-transaction, as `#undoRow`. */
+  #undoOther(type: number): void {
+    const body = UNDO_BODY_AT;
+    this.#mini.begin();
+    if (type === Undo.SWAP) {
+      this.#header.swapDatabases(readU16(this.#copy, body), readU16(this.#copy, body + 2));
+      return;
+    }
+    const first = readU32(this.#copy, body);
+    if (first !== 0) this.#header.freeChain(first, readU32(this.#copy, body + 4), readU32(this.#copy, body + 8));
+  }
+
+  #undoRow(type: number): void {
+    const record = this.#copy;
+    const hi = readU32(record, UNDO_BODY_AT);
+    const mid = readU32(record, UNDO_BODY_AT + 4);
+    const low = readU32(record, UNDO_BODY_AT + 8);
+    const tailEnd = UNDO_TAIL_AT + readU16(record, UNDO_TAIL_LENGTH_AT);
+    const found = this.#tree.search(hi, mid, low, sliceBytes(record, UNDO_TAIL_AT, tailEnd));
+    assert(found === (type !== Undo.DELETE), "rollback: the row is as the transaction left it");
+    this.#mini.begin();
+    if (type === Undo.INSERT) this.#tree.delete();
+    else {
+      const length = this.#oldRow(tailEnd);
+      if (type === Undo.UPDATE) this.#tree.replace(this.#row, length);
+      else this.#tree.insert(this.#row, length);
+    }
+    if (type !== Undo.UPDATE) countRow(this.#header, hi, mid, type === Undo.INSERT ? -1 : 1);
+  }
+
+  /** Builds the old row from the undo record; returns its length. */
+  #oldRow(tailEnd: number): number {
+    const record = this.#copy;
+    const tail = tailEnd - UNDO_TAIL_AT;
+    const value = readU16(record, tailEnd + 1);
+    copyBytes(record, UNDO_BODY_AT, this.#row, 0, UNDO_TAIL_AT - UNDO_BODY_AT);
+    writeU16(this.#row, RECORD_VALUE_LENGTH_AT, value);
+    copyBytes(record, UNDO_TAIL_AT, this.#row, RECORD_TAIL_AT, tail);
+    const length = RECORD_SYSTEM_BYTES + (value & VALUE_LENGTH_MASK);
+    copyBytes(record, tailEnd + OLD_BYTES - RECORD_SYSTEM_BYTES, this.#row, RECORD_TAIL_AT + tail, length);
+    return RECORD_TAIL_AT + tail + length;
+  }
+}

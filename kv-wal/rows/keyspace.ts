@@ -1,0 +1,26 @@
+/** The databases of kv-wal as rows: the twin of kv-aof/memory/keyspace.ts. */
+import type { KeyspaceEvents } from "../../common/keyspace/events.ts";
+import type { Keyspace } from "../../common/keyspace/keyspace.ts";
+import { RowDatabase } from "./database.ts";
+import { Directory } from "./directory.ts";
+import type { HashLimits } from "./hash.ts";
+import type { RowStore } from "./row-store.ts";
+
+export class RowKeyspace implements Keyspace {
+  readonly events: KeyspaceEvents;
+  readonly databases: readonly RowDatabase[];
+  readonly #rows: RowStore;
+
+  constructor(rows: RowStore, events: KeyspaceEvents, databases: number, limits: HashLimits) {
+    this.events = events;
+    this.#rows = rows;
+    const directory = new Directory(rows, events);
+    this.databases = Array.from({ length: databases }, (_, index) => new RowDatabase(directory, index, limits));
+  }
+
+  swap(a: number, b: number): void {
+    if (a !== b) this.#rows.transactions.swap(a, b);
+    this.events.flushed(a);
+    this.events.flushed(b);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Page 0 of the tablespace: what exists once.
+ *
+ *     offset  size
+ *         32     4  "TWSP"            36  4  version        40  4  page size      44  8  folder id
+ *         52     4  seed of the key hash
+ *         56     4  pages of the space: the next new page number
+ *         60     4  first free page   64  4  free pages (a chain by the pages' `next`)
+ *         68     4  oldest undo page  72  4  newest undo page
+ *         76     6  ids below this one may have been given away (transactions, XIDs and containers share one counter)
+ *        128  512 × 24  per database: id (4), keys (6), keys with an expiry (6), zeros (8)
+ *
+ * Entry i of the last table says which database id number i shows (SWAPDB exchanges ids); the counts beside it belong to the
+ * *id* i. Counts change in the mini-transaction that inserts or deletes the counted row, and rolling that back
+ * changes them back: so DBSIZE is O(1) and exact after every crash, without undo records of its own.
+ */
+import { assert } from "../common/assert.ts";
+import { CorruptFile } from "../common/errors.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { readU32, readU48, writeU32, writeU48 } from "./bytes-view.ts";
+import type { MiniTransaction } from "./mini-transaction.ts";
+import { PAGE_NEXT_AT, PAGE_SIZE, PageType } from "./page.ts";
+import { Redo } from "./redo-records.ts";
+import { SPACE_PATH } from "./tablespace.ts";
+
+const MAGIC = 0x50535754;
+const VERSION = 1;
+const SEED_AT = 52;
+const PAGES_AT = 56;
+const FREE_AT = 60;
+const UNDO_OLDEST_AT = 68;
+const UNDO_NEWEST_AT = 72;
+const ID_LIMIT_AT = 76;
+const DATABASES_AT = 128;
+const DATABASE_BYTES = 24;
+export const DATABASES_MAX = 512;
+/** The root of the tree never moves. */
+export const ROOT_PAGE = 1;
+/** Ids are reserved in the log this many at a time. */
+const ID_BATCH = 4096;
+
+/** Fills page 0 of a new tablespace (all but its checksum). */
+export function writeFirstHeader(page: Buffer, id: Uint8Array, seed: number): void {
+  writeU32(page, 32, MAGIC);
+  writeU32(page, 36, VERSION);
+  writeU32(page, 40, PAGE_SIZE);
+  page.set(id, 44);
+  writeU32(page, SEED_AT, seed);
+  writeU32(page, PAGES_AT, ROOT_PAGE + 1);
+  writeU48(page, ID_LIMIT_AT, 1);
+  for (let i = 0; i < DATABASES_MAX; i++) writeU32(page, DATABASES_AT + DATABASE_BYTES * i, i);
+}
+
+export class SpaceHeader {
+  readonly #pool: BufferPool;
+  readonly #mini: MiniTransaction;
+  #frame = 0;
+  #base = 0;
+  #nextId = 1;
+
+  constructor(pool: BufferPool, mini: MiniTransaction) {
+    this.#pool = pool;
+    this.#mini = mini;
+  }
+
+  /** Takes page 0 for good. */
+  open(folderId: Buffer): void {
+    this.#frame = this.#pool.fetch(0);
+    this.#pool.pin(this.#frame);
+    this.#base = this.#frame * PAGE_SIZE;
+    const bytes = this.#bytes;
+    if (readU32(bytes, this.#base + 32) !== MAGIC || readU32(bytes, this.#base + 36) !== VERSION) {
+      throw new CorruptFile(SPACE_PATH, 32, "not a tablespace of this version");
+    }
+    if (!folderId.equals(bytes.subarray(this.#base + 44, this.#base + 52))) {
+      throw new CorruptFile(SPACE_PATH, 44, "the tablespace belongs to another folder than the redo log");
+    }
+    this.#nextId = this.idLimit;
+  }
+
+  get #bytes(): Buffer {
+    return this.#pool.arena.bytes;
+  }
+
+  get hashSeed(): number {
+    return readU32(this.#bytes, this.#base + SEED_AT);
+  }
+  get pages(): number {
+    return readU32(this.#bytes, this.#base + PAGES_AT);
+  }
+  get firstFree(): number {
+    return readU32(this.#bytes, this.#base + FREE_AT);
+  }
+  get freePages(): number {
+    return readU32(this.#bytes, this.#base + FREE_AT + 4);
+  }
+  get oldestUndo(): number {
+    return readU32(this.#bytes, this.#base + UNDO_OLDEST_AT);
+  }
+  get newestUndo(): number {
+    return readU32(this.#bytes, this.#base + UNDO_NEWEST_AT);
+  }
+  get idLimit(): number {
+    return readU48(this.#bytes, this.#base + ID_LIMIT_AT);
+  }
+
+  setOldestUndo(page: number): void {
+    this.#mini.patchU32(this.#frame, UNDO_OLDEST_AT, page);
+  }
+  setNewestUndo(page: number): void {
+    this.#mini.patchU32(this.#frame, UNDO_NEWEST_AT, page);
+  }
+
+  /** The next id, never given before; outside a mini-transaction. */
+  takeId(): number {
+    if (this.#nextId >= this.idLimit) this.#raiseIdLimit(this.#nextId + ID_BATCH);
+    return this.#nextId++;
+  }
+
+  /** Ids below `id` are never given again: recovery calls it with what it has met in the binlog (pitfall 35). */
+  skipIdsBelow(id: number): void {
+    if (id <= this.#nextId) return;
+    this.#nextId = id;
+    if (id > this.idLimit) this.#raiseIdLimit(id);
+  }
+
+  #raiseIdLimit(limit: number): void {
+    this.#mini.begin();
+    this.#patch48(ID_LIMIT_AT, limit);
+    this.#mini.commit();
+  }
+
+  /** A page for new content, initialised, inside a mini-transaction. Returns its frame. */
+  allocate(type: number, level: number): number {
+    const free = this.firstFree;
+    let frame: number;
+    if (free !== 0) {
+      frame = this.#pool.fetch(free);
+      const next = this.#pool.arena.nextOf(frame * PAGE_SIZE);
+      const at = this.#mini.open(Redo.PATCH, this.#frame, FREE_AT, 8);
+      writeU32(this.#mini.buffer, at, next);
+      writeU32(this.#mini.buffer, at + 4, this.freePages - 1);
+      this.#mini.apply();
+    } else {
+      const page = this.pages;
+      this.#mini.patchU32(this.#frame, PAGES_AT, page + 1);
+      frame = this.#pool.fetchNew(page);
+    }
+    this.#mini.applyShort(Redo.INIT, frame, type | (level << 8));
+    return frame;
+  }
+
+  /** Gives a page back, inside a mini-transaction. */
+  free(frame: number): void {
+    this.#mini.applyShort(Redo.INIT, frame, PageType.FREE);
+    const page = this.#pool.pageIn(frame);
+    this.freeChain(page, page, 1);
+  }
+
+  /** Gives a chain of `count` pages back, linked by `next` from `first` to `last`: two small records, however long it is. */
+  freeChain(first: number, last: number, count: number): void {
+    assert(first > ROOT_PAGE && last > ROOT_PAGE, "space: header and root are never free");
+    this.#mini.patchU32(this.#pool.fetch(last), PAGE_NEXT_AT, this.firstFree);
+    const at = this.#mini.open(Redo.PATCH, this.#frame, FREE_AT, 8);
+    writeU32(this.#mini.buffer, at, first);
+    writeU32(this.#mini.buffer, at + 4, this.freePages + count);
+    this.#mini.apply();
+  }
+
+  /** The id of the database that number `index` shows. */
+  databaseId(index: number): number {
+    return readU32(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * index);
+  }
+
+  /** Exchanges what two numbers show, inside a mini-transaction. */
+  swapDatabases(a: number, b: number): void {
+    const idA = this.databaseId(a);
+    const idB = this.databaseId(b);
+    this.#mini.patchU32(this.#frame, DATABASES_AT + DATABASE_BYTES * a, idB);
+    this.#mini.patchU32(this.#frame, DATABASES_AT + DATABASE_BYTES * b, idA);
+  }
+
+  /** Keys in the database with this id. */
+  keys(id: number): number {
+    return readU48(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * id + 4);
+  }
+
+  /** Keys with an expiry in the database with this id. */
+  expiringKeys(id: number): number {
+    return readU48(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * id + 10);
+  }
+
+  addKeys(id: number, difference: number): void {
+    this.#patch48(DATABASES_AT + DATABASE_BYTES * id + 4, this.keys(id) + difference);
+  }
+
+  addExpiringKeys(id: number, difference: number): void {
+    this.#patch48(DATABASES_AT + DATABASE_BYTES * id + 10, this.expiringKeys(id) + difference);
+  }
+
+  #patch48(offset: number, value: number): void {
+    assert(value >= 0, "space: counts are not negative");
+    const at = this.#mini.open(Redo.PATCH, this.#frame, offset, 6);
+    writeU48(this.#mini.buffer, at, value);
+    this.#mini.apply();
+  }
+}

@@ -1,0 +1,56 @@
+/** The parts of the engine, put together once: files below, rows above. */
+import type { Host } from "../common/host.ts";
+import { BTree } from "./b-tree.ts";
+import { Binlog } from "./binlog/binlog.ts";
+import { BufferPool } from "./buffer-pool.ts";
+import { Doublewrite } from "./doublewrite.ts";
+import { MiniTransaction } from "./mini-transaction.ts";
+import { PageCleaner } from "./page-cleaner.ts";
+import { Purge } from "./purge.ts";
+import { RedoLog } from "./redo-log.ts";
+import { RedoRing } from "./redo-ring.ts";
+import { Rollback } from "./rollback.ts";
+import { RowStore } from "./rows/row-store.ts";
+import { SpaceHeader } from "./space-header.ts";
+import { Tablespace } from "./tablespace.ts";
+import { Transactions } from "./transaction.ts";
+import { UndoLog } from "./undo-log.ts";
+
+export class Storage {
+  readonly space = new Tablespace();
+  readonly doublewrite = new Doublewrite();
+  readonly binlog: Binlog;
+  readonly pool: BufferPool;
+  readonly redo: RedoLog;
+  readonly cleaner: PageCleaner;
+  readonly mini: MiniTransaction;
+  readonly header: SpaceHeader;
+  readonly tree: BTree;
+  readonly undo: UndoLog;
+  readonly purge: Purge;
+  readonly rollback: Rollback;
+  readonly transactions: Transactions;
+  readonly rows: RowStore;
+
+  constructor(host: Host, frames: number) {
+    this.binlog = new Binlog(host.disk);
+    this.pool = new BufferPool(this.space, frames);
+    this.redo = new RedoLog(new RedoRing());
+    this.cleaner = new PageCleaner(host, this.pool, this.redo, this.doublewrite, this.space, this.binlog);
+    this.mini = new MiniTransaction(this.redo, this.pool);
+    this.header = new SpaceHeader(this.pool, this.mini);
+    this.tree = new BTree(this.pool, this.mini, this.header);
+    this.undo = new UndoLog(this.pool, this.mini, this.header);
+    this.purge = new Purge(this.pool, this.mini, this.header, this.undo);
+    this.rollback = new Rollback(this.pool, this.mini, this.header, this.tree, this.undo);
+    this.transactions = new Transactions(host, this.pool, this.mini, this.header, this.tree, this.undo);
+    this.rows = new RowStore(this.pool, this.tree, this.header, this.transactions);
+  }
+
+  close(): void {
+    this.space.close();
+    this.doublewrite.close();
+    this.binlog.close();
+    this.redo.ring.close();
+  }
+}

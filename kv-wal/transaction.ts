@@ -1,0 +1,306 @@
+/**
+ * Transactions: row changes with undo, a state in the undo log, rollback.
+ *
+ * The first change of a command begins one (lazily); `prepare` ends its execution; `commit` follows when the binlog has
+ * it (write-path.ts). Commands run one after another, so its rows are visible to the commands that follow before it is
+ * durable: that is safe because their replies wait for the same log positions (I1), and because log order is execution
+ * order: after a crash the transactions that survive are a prefix, and undoing the others in reverse order is exact.
+ *
+ * Each row change is one mini-transaction: undo record → redo of the row → the row in its page, and the counts in the
+ * space header when the row is one that is counted.
+ */
+import { assert, present } from "../common/assert.ts";
+import { type Bytes, writeBytes } from "../common/bytes.ts";
+import type { Host } from "../common/host.ts";
+import type { BTree } from "./b-tree.ts";
+import type { BufferPool } from "./buffer-pool.ts";
+import { copyBytes, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
+import type { MiniTransaction } from "./mini-transaction.ts";
+import { appendPage, type Chain, OVERFLOW_PAYLOAD } from "./overflow.ts";
+import {
+  type Arena,
+  PAGE_SIZE,
+  RECORD_BYTES_MAX,
+  RECORD_SYSTEM_BYTES,
+  RECORD_TAIL_AT,
+  RECORD_VALUE_LENGTH_AT,
+} from "./page.ts";
+import { Redo } from "./redo-records.ts";
+import { countRow } from "./rows/layout.ts";
+import type { SpaceHeader } from "./space-header.ts";
+import {
+  NEW_CHAIN_BYTES,
+  OLD_BYTES,
+  State,
+  SWAP_BYTES,
+  TRANSACTION_BYTES,
+  UNDO_BODY_AT,
+  UNDO_PREVIOUS_AT,
+  UNDO_STATE_AT,
+  UNDO_TAIL_AT,
+  UNDO_TAIL_LENGTH_AT,
+  Undo,
+  type UndoLog,
+} from "./undo-log.ts";
+
+/** What a transaction is outside the undo log. */
+export interface Transaction {
+  readonly id: number;
+  /** Roll pointer of its TRANSACTION record. */
+  readonly header: number;
+}
+
+export class Transactions {
+  readonly #host: Host;
+  readonly #pool: BufferPool;
+  readonly #arena: Arena;
+  readonly #mini: MiniTransaction;
+  readonly #header: SpaceHeader;
+  readonly #tree: BTree;
+  readonly #undo: UndoLog;
+  readonly #record = Buffer.alloc(RECORD_BYTES_MAX);
+  /** The running transaction; 0: none has begun. */
+  #id = 0;
+  #headerPointer = 0;
+  #last = 0;
+  /** Whether a command runs: only then may rows change. */
+  mayChange = false;
+
+  constructor(host: Host, pool: BufferPool, mini: MiniTransaction, header: SpaceHeader, tree: BTree, undo: UndoLog) {
+    this.#host = host;
+    this.#pool = pool;
+    this.#arena = pool.arena;
+    this.#mini = mini;
+    this.#header = header;
+    this.#tree = tree;
+    this.#undo = undo;
+  }
+
+  /** Whether something is under way that a group commit must not get into. */
+  get busy(): boolean {
+    return this.mayChange || this.#mini.isOpen;
+  }
+
+  get running(): boolean {
+    return this.#id !== 0;
+  }
+
+  /** Room for an undo record of `size` bytes; begins the transaction at its first change. Outside a mini-transaction. */
+  #ready(size: number): void {
+    assert(this.mayChange, "transaction: rows change only while a command runs");
+    if (this.#id !== 0) {
+      this.#undo.ensureRoom(size);
+      return;
+    }
+    const id = this.#header.takeId();
+    this.#undo.ensureRoom(size + TRANSACTION_BYTES);
+    this.#id = id;
+  }
+
+  /** Begins the mini-transaction of a change; the first one carries the TRANSACTION record too. */
+  #begin(): void {
+    this.#mini.begin();
+    if (this.#last !== 0) return;
+    this.#headerPointer = this.#undo.nextPointer;
+    this.#last = this.#headerPointer;
+    this.#undo.append(Undo.TRANSACTION, TRANSACTION_BYTES, this.#id);
+    this.#mini.apply();
+  }
+
+  /** Appends an undo record's fixed part; returns where it starts in the mini-transaction's buffer. */
+  #append(type: number, size: number): number {
+    const pointer = this.#undo.nextPointer;
+    const at = this.#undo.append(type, size, this.#id);
+    writeU48(this.#mini.buffer, at + UNDO_PREVIOUS_AT, this.#last);
+    this.#last = pointer;
+    return at;
+  }
+
+  /** Inserts a row at the position of the tree's last search, which did not find the key. The value is head + rest. */
+  insert(hi: number, mid: number, low: number, tail: Bytes, flags: number, head: Bytes, rest: Bytes): void {
+    const tree = this.#tree;
+    this.#ready(UNDO_TAIL_AT + tail.length);
+    this.#begin();
+    const at = this.#append(Undo.INSERT, UNDO_TAIL_AT + tail.length);
+    writeKey(this.#mini.buffer, at + UNDO_BODY_AT, hi, mid, low, tail);
+    this.#mini.apply();
+    if (this.#host.tracing) this.#traceChange("undo");
+    const record = this.#record;
+    const valueAt = writeKey(record, 0, hi, mid, low, tail, RECORD_TAIL_AT);
+    const length = this.#finishRecord(record, valueAt, flags, head, rest);
+    tree.insert(record, length);
+    countRow(this.#header, hi, mid, 1);
+    if (this.#host.tracing) this.#traceChange("row");
+    this.#mini.commit();
+  }
+
+  /** Gives the row that the tree's last search found another value. `freesChain`: the old value's chain is not kept. */
+  update(flags: number, head: Bytes, rest: Bytes, freesChain: boolean): void {
+    const { frame, slot, record } = this.#tree;
+    this.#appendOld(Undo.UPDATE, freesChain);
+    const arena = this.#arena;
+    const length = head.length + rest.length;
+    const valueAt = arena.valueAt(record);
+    const lengthAt = (record + RECORD_VALUE_LENGTH_AT) >> 1;
+    if (arena.halves[lengthAt] === (length | flags)) {
+      // The same length and kind: only the end of the record changes.
+      const from = valueAt - RECORD_SYSTEM_BYTES;
+      const at = this.#mini.open(Redo.PATCH, frame, from - frame * PAGE_SIZE, RECORD_SYSTEM_BYTES + length);
+      this.#writeSystem(this.#mini.buffer, at);
+      writeBytes(this.#mini.buffer, rest, writeBytes(this.#mini.buffer, head, at + RECORD_SYSTEM_BYTES));
+      this.#mini.apply();
+    } else {
+      const keyBytes = valueAt - RECORD_SYSTEM_BYTES - record;
+      copyBytes(arena.bytes, record, this.#record, 0, keyBytes);
+      const size = this.#finishRecord(this.#record, keyBytes, flags, head, rest);
+      assert(this.#tree.slot === slot, "transaction: the position is still there");
+      this.#tree.replace(this.#record, size);
+    }
+    if (this.#host.tracing) this.#traceChange("row");
+    this.#mini.commit();
+  }
+
+  /** Deletes the row that the tree's last search found, and its chain if it has one. */
+  delete(): void {
+    const record = this.#tree.record;
+    const hi = this.#arena.words[record >> 2]!;
+    const mid = this.#arena.words[(record >> 2) + 1]!;
+    this.#appendOld(Undo.DELETE, this.#arena.isExternal(record));
+    this.#tree.delete();
+    countRow(this.#header, hi, mid, -1);
+    if (this.#host.tracing) this.#traceChange("row");
+    this.#mini.commit();
+  }
+
+  /** Exchanges two databases (SWAPDB). */
+  swap(a: number, b: number): void {
+    this.#pool.beginOperation();
+    this.#ready(SWAP_BYTES);
+    this.#begin();
+    const at = this.#append(Undo.SWAP, SWAP_BYTES);
+    writeU16(this.#mini.buffer, at + UNDO_BODY_AT, a);
+    writeU16(this.#mini.buffer, at + UNDO_BODY_AT + 2, b);
+    this.#mini.apply();
+    this.#header.swapDatabases(a, b);
+    this.#mini.commit();
+  }
+
+  /** Writes a chain with the content key + body; to be done before the search for the row that will refer to it. */
+  buildChain(key: Bytes, body: Bytes): Chain {
+    this.#pool.beginOperation();
+    this.#ready(NEW_CHAIN_BYTES);
+    this.#begin();
+    const at = this.#append(Undo.NEW_CHAIN, NEW_CHAIN_BYTES);
+    this.#mini.buffer.fill(0, at + UNDO_BODY_AT, at + NEW_CHAIN_BYTES);
+    const pointer = this.#last;
+    this.#mini.apply();
+    this.#mini.commit();
+    let first = 0;
+    let last = 0;
+    const total = key.length + body.length;
+    for (let done = 0, pages = 1; done < total; done += OVERFLOW_PAYLOAD, pages++) {
+      this.#pool.beginOperation();
+      this.#mini.begin();
+      last = appendPage(this.#pool, this.#mini, this.#header, last, contentPart(key, body, done));
+      if (first === 0) first = last;
+      this.#undo.setChain(pointer, first, last, pages);
+      this.#mini.commit();
+    }
+    return { first, last, keyBytes: key.length, bodyBytes: body.length };
+  }
+
+  /** Ends the execution: the transaction is marked prepared in the redo buffer. */
+  prepare(): Transaction {
+    assert(this.#id !== 0, "transaction: one runs");
+    const transaction = { id: this.#id, header: this.#headerPointer };
+    this.setState(transaction, State.PREPARED);
+    this.#id = 0;
+    this.#last = 0;
+    return transaction;
+  }
+
+  /** Marks a transaction, in a mini-transaction of its own. */
+  setState(transaction: Transaction, state: number): void {
+    this.#pool.beginOperation();
+    this.#mini.begin();
+    this.#undo.setByte(transaction.header, UNDO_STATE_AT, state);
+    this.#mini.commit();
+  }
+
+  /** The undo record with the old version of the row at the position; begins the mini-transaction. */
+  #appendOld(type: number, freesChain: boolean): void {
+    const record = this.#tree.record;
+    const arena = this.#arena;
+    assert(this.#tree.found, "transaction: the row was found");
+    const tail = arena.tailLength(record);
+    const value = arena.valueLength(record);
+    const size = UNDO_TAIL_AT + tail + OLD_BYTES + value;
+    this.#ready(size);
+    this.#begin();
+    const at = this.#append(type, size);
+    const buffer = this.#mini.buffer;
+    // Key words, tail length and tail lie in the record as they do here, but for the value length between.
+    copyBytes(arena.bytes, record, buffer, at + UNDO_BODY_AT, UNDO_TAIL_AT - UNDO_BODY_AT);
+    copyBytes(arena.bytes, record + RECORD_TAIL_AT, buffer, at + UNDO_TAIL_AT, tail);
+    const old = at + UNDO_TAIL_AT + tail;
+    buffer[old] = freesChain ? 1 : 0;
+    writeU16(buffer, old + 1, arena.halves[(record + RECORD_VALUE_LENGTH_AT) >> 1]!);
+    copyBytes(arena.bytes, record + RECORD_TAIL_AT + tail, buffer, old + 3, RECORD_SYSTEM_BYTES + value);
+    this.#mini.apply();
+    if (this.#host.tracing) this.#traceChange("undo");
+  }
+
+  #writeSystem(buffer: Buffer, at: number): void {
+    writeU48(buffer, at, this.#id);
+    writeU48(buffer, at + 6, this.#last);
+  }
+
+  /** Completes a leaf record whose key and tail are there; returns its length. */
+  #finishRecord(record: Buffer, at: number, flags: number, head: Bytes, rest: Bytes): number {
+    const length = head.length + rest.length;
+    assert(at + RECORD_SYSTEM_BYTES + length <= RECORD_BYTES_MAX, "transaction: a long value goes into a chain");
+    writeU16(record, RECORD_VALUE_LENGTH_AT, length | flags);
+    this.#writeSystem(record, at);
+    return writeBytes(record, rest, writeBytes(record, head, at + RECORD_SYSTEM_BYTES));
+  }
+
+  #traceChange(what: "undo" | "row"): void {
+    const transaction = present(this.#id, "transaction: running");
+    if (what === "undo") {
+      this.#host.trace("wal.undo", { page: this.#undo.newestPage, transaction });
+      return;
+    }
+    this.#host.trace("wal.redo", { transaction });
+    this.#host.trace("wal.page", { page: this.#pool.pageIn(this.#tree.frame), transaction });
+  }
+}
+
+/** Writes key words, tail length and tail; `tailAt` bytes from `at` when that is not right behind. Returns the end. */
+function writeKey(
+  buffer: Buffer,
+  at: number,
+  hi: number,
+  mid: number,
+  low: number,
+  tail: Bytes,
+  tailAt: number = UNDO_TAIL_AT - UNDO_BODY_AT,
+): number {
+  writeU32(buffer, at, hi);
+  writeU32(buffer, at + 4, mid);
+  writeU32(buffer, at + 8, low);
+  writeU16(buffer, at + UNDO_TAIL_LENGTH_AT - UNDO_BODY_AT, tail.length);
+  return writeBytes(buffer, tail, at + tailAt);
+}
+
+/** One page's part of key + body, without joining the two. */
+function contentPart(key: Bytes, body: Bytes, start: number): Bytes {
+  const end = start + OVERFLOW_PAYLOAD;
+  const part = start < key.length ? key.slice(start, end) : "";
+  const rest = end - key.length;
+  return rest <= 0 ? part : part + body.slice(Math.max(start - key.length, 0), rest);
+}
+
+/** Whether a value of this length must go into a chain, for a row whose tail has this length. */
+export function needsChain(tailLength: number, valueLength: number): boolean {
+  return RECORD_TAIL_AT + tailLength + RECORD_SYSTEM_BYTES + valueLength > RECORD_BYTES_MAX;
+}

@@ -1,0 +1,172 @@
+/**
+ * The undo log: before-images of rows, in undo pages of the tablespace, so that they are protected by redo as every page.
+ *
+ * The pages form one list, oldest first (space header: oldest and newest; linked by `next`). All transactions append to
+ * the newest page; a page is freed when every transaction that has a record in it, or before it, is over (purge.ts).
+ *
+ *     page     header of page.ts, where "records" counts records, "heap top" is the end of the last one and "garbage" is 0
+ *
+ *     TRANSACTION  01 state(1) size(2) transaction id(6)
+ *     INSERT       02 done(1)  size(2) transaction id(6) previous(6) key words(12) tail length(2) tail
+ *     UPDATE       03 done(1)  size(2) transaction id(6) previous(6) key words(12) tail length(2) tail
+ *                     frees chain(1) old value length | flags(2) old transaction id(6) old roll pointer(6) old value
+ *     DELETE       04 …        as UPDATE
+ *     NEW_CHAIN    05 done(1)  size(2) transaction id(6) previous(6) first page(4) last page(4) pages(4)
+ *     SWAP         06 done(1)  size(2) transaction id(6) previous(6) database(2) database(2)
+ *
+ * A roll pointer is page number × 65536 + offset of a record; `previous` is the one of the same transaction's record
+ * before. State: 0 ACTIVE → 1 PREPARED → 2 COMMITTED, or → 3 ROLLED_BACK. XID = transaction id.
+ *
+ * Invariants: U1 the record is in the same mini-transaction as the change it can undo, before it. U2 a record is undone
+ * at most once: `done` is set in the mini-transaction that undoes it, so a rollback that crashes goes on where it was (I7).
+ * U3 a state only moves forward, one byte, in place. U4 the header of a transaction that is not over is in the list.
+ */
+import type { BufferPool } from "./buffer-pool.ts";
+import { readU16, readU48, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
+import type { MiniTransaction } from "./mini-transaction.ts";
+import { type Arena, PAGE_BODY_AT, PAGE_NEXT_AT, PAGE_SIZE, PAGE_TOP_AT, PageType } from "./page.ts";
+import { Redo } from "./redo-records.ts";
+import type { SpaceHeader } from "./space-header.ts";
+
+export const Undo = { TRANSACTION: 1, INSERT: 2, UPDATE: 3, DELETE: 4, NEW_CHAIN: 5, SWAP: 6 } as const;
+export const UNDO_NAMES = ["", "transaction", "insert", "update", "delete", "new-chain", "swap"];
+export const State = { ACTIVE: 0, PREPARED: 1, COMMITTED: 2, ROLLED_BACK: 3 } as const;
+
+export const UNDO_STATE_AT = 1;
+export const UNDO_DONE_AT = 1;
+export const UNDO_SIZE_AT = 2;
+export const UNDO_ID_AT = 4;
+export const UNDO_PREVIOUS_AT = 10;
+export const UNDO_BODY_AT = 16;
+export const UNDO_TAIL_LENGTH_AT = 28;
+export const UNDO_TAIL_AT = 30;
+export const TRANSACTION_BYTES = 10;
+export const NEW_CHAIN_BYTES = UNDO_BODY_AT + 12;
+export const SWAP_BYTES = UNDO_BODY_AT + 4;
+/** Behind the tail of UPDATE and DELETE, before the old value. */
+export const OLD_BYTES = 15;
+
+const OFFSETS = 0x10000;
+
+export function pagePart(pointer: number): number {
+  return Math.floor(pointer / OFFSETS);
+}
+export function offsetPart(pointer: number): number {
+  return pointer % OFFSETS;
+}
+
+export class UndoLog {
+  readonly #pool: BufferPool;
+  readonly #arena: Arena;
+  readonly #mini: MiniTransaction;
+  readonly #header: SpaceHeader;
+  /** The newest page, pinned; −1 before there is one. */
+  #frame = -1;
+  #page = 0;
+
+  constructor(pool: BufferPool, mini: MiniTransaction, header: SpaceHeader) {
+    this.#pool = pool;
+    this.#arena = pool.arena;
+    this.#mini = mini;
+    this.#header = header;
+  }
+
+  open(): void {
+    if (this.#header.newestUndo !== 0) this.#hold(this.#pool.fetch(this.#header.newestUndo));
+  }
+
+  get newestPage(): number {
+    return this.#page;
+  }
+
+  #hold(frame: number): void {
+    if (this.#frame >= 0) this.#pool.unpin(this.#frame);
+    this.#pool.pin(frame);
+    this.#frame = frame;
+    this.#page = this.#pool.pageIn(frame);
+  }
+
+  /** Outside a mini-transaction: the next records, `sizeBytes` together, will lie in one page. */
+  ensureRoom(sizeBytes: number): void {
+    if (this.#frame >= 0 && this.#top + sizeBytes <= PAGE_SIZE) return;
+    this.#mini.begin();
+    const frame = this.#header.allocate(PageType.UNDO, 0);
+    const page = this.#pool.pageIn(frame);
+    if (this.#frame >= 0) this.#mini.patchU32(this.#frame, PAGE_NEXT_AT, page);
+    else this.#header.setOldestUndo(page);
+    this.#header.setNewestUndo(page);
+    this.#mini.commit();
+    this.#hold(frame);
+  }
+
+  get #top(): number {
+    return this.#arena.halves[(this.#frame * PAGE_SIZE + PAGE_TOP_AT) >> 1]!;
+  }
+
+  /** Starts a record of `size` bytes, in the mini-transaction; fill it from the offset returned, then `mini.apply()`. */
+  append(type: number, size: number, id: number): number {
+    const at = this.#mini.open(Redo.APPEND, this.#frame, 0, size);
+    const buffer = this.#mini.buffer;
+    buffer[at] = type;
+    buffer[at + 1] = 0;
+    writeU16(buffer, at + UNDO_SIZE_AT, size);
+    writeU48(buffer, at + UNDO_ID_AT, id);
+    return at;
+  }
+
+  /** The roll pointer that the next record will have. */
+  get nextPointer(): number {
+    return this.#page * OFFSETS + this.#top;
+  }
+
+  /** Changes one byte of a record: its state, or that it was undone. In the mini-transaction. */
+  setByte(pointer: number, at: number, value: number): void {
+    this.#mini.patchByte(this.#pool.fetch(pagePart(pointer)), offsetPart(pointer) + at, value);
+  }
+
+  /** NEW_CHAIN: the chain has grown. */
+  setChain(pointer: number, first: number, last: number, pages: number): void {
+    const frame = this.#pool.fetch(pagePart(pointer));
+    const at = this.#mini.open(Redo.PATCH, frame, offsetPart(pointer) + UNDO_BODY_AT, 12);
+    writeU32(this.#mini.buffer, at, first);
+    writeU32(this.#mini.buffer, at + 4, last);
+    writeU32(this.#mini.buffer, at + 8, pages);
+    this.#mini.apply();
+  }
+
+  /** Visits the records of one page in order, each by its place in the arena. The page stays pinned meanwhile. */
+  eachInPage(page: number, visit: (record: number, pointer: number) => void): void {
+    const frame = this.#pool.fetch(page);
+    this.#pool.pin(frame);
+    const base = frame * PAGE_SIZE;
+    const top = this.#arena.halves[(base + PAGE_TOP_AT) >> 1]!;
+    for (let at = PAGE_BODY_AT; at < top; at += readU16(this.#arena.bytes, base + at + UNDO_SIZE_AT)) {
+      visit(base + at, page * OFFSETS + at);
+    }
+    this.#pool.unpin(frame);
+  }
+
+  /** Visits every record, oldest first. */
+  each(visit: (record: number, pointer: number) => void): void {
+    for (let page = this.#header.oldestUndo; page !== 0; ) {
+      this.#pool.beginOperation();
+      this.eachInPage(page, visit);
+      page = this.#arena.nextOf(this.#pool.fetch(page) * PAGE_SIZE);
+    }
+  }
+
+  /** The transaction that the record at `record` in the arena belongs to. */
+  idAt(record: number): number {
+    return readU48(this.#arena.bytes, record + UNDO_ID_AT);
+  }
+
+  /** Frees the oldest page, which is not the newest, in a mini-transaction of its own. */
+  freeOldest(): void {
+    this.#pool.beginOperation();
+    this.#mini.begin();
+    const frame = this.#pool.fetch(this.#header.oldestUndo);
+    this.#header.setOldestUndo(this.#arena.nextOf(frame * PAGE_SIZE));
+    this.#header.free(frame);
+    this.#mini.commit();
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The order of steps, log first, pages later (common/steps.ts has the same names):
+ *
+ *     execute   1. undo           the old row goes into an undo page                               W1
+ *               2. redo           the change goes into the redo buffer                             W1
+ *               3. page           and then into the page in the buffer pool                        W1
+ *               4. prepare        the transaction is marked prepared in the redo buffer            W4
+ *     settle    5. redo-write     redo up to the prepare marks is written                          W4
+ *               6. redo-sync      and synced (flush_log_at_trx_commit = 1)                         W5
+ *               7. binlog-write   the transactions of the turn go into the binlog                  W7
+ *               8. binlog-sync    and are synced (sync_binlog): the decision                       W8
+ *               9. commit         they are marked committed in the redo buffer; that mark needs    W9
+ *                                 no sync of its own: recovery asks the binlog
+ *              10. reply          `done`: the replies of the turn may leave                        W10
+ *     later     11. doublewrite, page-write, page-sync, checkpoint (page-cleaner.ts)
+ *
+ * I5 holds because 8 comes after 6 and before 9 and 10: a prepared transaction whose XID the binlog has is committed by
+ * recovery, one whose XID it lacks is rolled back, and nobody was told about either. I1 holds because 10 answers the reads
+ * of the turn as well, and comes after the group of every transaction that they could have seen.
+ *
+ * Group commit: 5 to 9 run once for all transactions of a turn, and of the turns that ended while a sync was running.
+ *
+ * The parts are interfaces, so that the lab can put them together in another order and show what breaks.
+ */
+import type { Call, Effects } from "../common/command/call.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** What is committed together. */
+export interface Group {
+  readonly transactions: readonly Transaction[];
+  /** Their binlog events. */
+  readonly events: Buffer;
+  /** The replies that wait for it. */
+  readonly replies: readonly Settled[];
+}
+
+/** Called once when the replies of a turn may leave, or with the failure when they must not. */
+export type Settled = (failure: Error | undefined) => void;
+
+/** Rows and transactions. */
+export interface Executor {
+  /** Runs the command; row changes take steps 1, 2 and 3 each. Effects are in the call then. */
+  apply(call: Call): void;
+  /** The transaction that the command began, marked prepared; undefined when it changed nothing. */
+  prepare(): Transaction | undefined;
+  /** Hands a prepared transaction over to the group of this turn. */
+  stage(transaction: Transaction, effects: Effects, seconds: number): void;
+}
+
+/** One command, or one EXEC: one transaction. */
+export function execute(engine: Executor, call: Call): void {
+  engine.apply(call); // 1, 2, 3
+  const transaction = engine.prepare(); // 4
+  if (transaction !== undefined) engine.stage(transaction, call.effects, Math.floor(call.now / 1000));
+}
+
+/** The two logs and the marks. Each step calls `next` when it is done: at once, or in a later turn. */
+export interface CommitSteps {
+  flushPrepared(group: Group, next: () => void): void;
+  writeBinlog(group: Group, next: () => void): void;
+  markCommitted(group: Group): void;
+  reply(group: Group): void;
+}
+
+/** The end of one or more turns. */
+export function commitGroup(steps: CommitSteps, group: Group, ended: () => void): void {
+  steps.flushPrepared(group, () => {
+    // 5, 6
+    steps.writeBinlog(group, () => {
+      // 7, 8
+      steps.markCommitted(group); // 9
+      steps.reply(group); // 10
+      ended();
+    });
+  });
+}

@@ -2,8 +2,8 @@
  * A keyspace that is obviously right: Maps of Maps, nothing clever. The oracle for both engines' keyspaces, and the
  * keyspace on which tests of commands run.
  *
- * Scans: a Map keeps its keys in the order in which they came, so every key (and field) gets a number when it comes and a
- * cursor is the number to go on with. What is there during the whole scan keeps its number, and so is visited once.
+ * Scans: every key (and field) has a place, a number that depends on nothing but its name; a scan goes from the lowest
+ * place to the highest and a cursor is the place to go on with. So what is there during the whole scan is visited once.
  */
 import { assert, present } from "../../common/assert.ts";
 import type { Bytes } from "../../common/bytes.ts";
@@ -21,13 +21,7 @@ import {
   Type,
 } from "../../common/keyspace/keyspace.ts";
 
-interface Field {
-  readonly number: number;
-  value: Bytes;
-}
-
 interface StringEntry {
-  readonly number: number;
   readonly type: typeof Type.STRING;
   value: Bytes;
   /** It was changed in place: stored raw however short it is. */
@@ -36,9 +30,8 @@ interface StringEntry {
 }
 
 interface HashEntry {
-  readonly number: number;
   readonly type: typeof Type.HASH;
-  fields: Map<Bytes, Field>;
+  fields: Map<Bytes, Bytes>;
   /** Once too large for a listpack, never one again. */
   large: boolean;
   expiry: number;
@@ -73,7 +66,6 @@ class ModelDatabase implements Database {
   readonly hashes: Hashes;
   readonly events: KeyspaceEvents;
   entries = new Map<Bytes, Entry>();
-  #lastNumber = 0;
 
   constructor(index: number, events: KeyspaceEvents) {
     this.index = index;
@@ -97,16 +89,6 @@ class ModelDatabase implements Database {
     this.entries.delete(key);
     this.events.expired(this.index, key);
     return undefined;
-  }
-
-  nextNumber(): number {
-    return ++this.#lastNumber;
-  }
-
-  /** Puts an entry at a key, as a new one. */
-  put(key: Bytes, entry: Entry): void {
-    this.entries.delete(key);
-    this.entries.set(key, { ...entry, number: this.nextNumber() });
   }
 
   modified(key: Bytes): void {
@@ -137,7 +119,7 @@ class ModelDatabase implements Database {
     assert(target instanceof ModelDatabase, "the target is of this keyspace");
     const entry = present(this.find(from), "the key exists");
     this.entries.delete(from);
-    target.put(to, entry);
+    target.entries.set(to, entry);
     this.modified(from);
     target.modified(to);
   }
@@ -145,7 +127,7 @@ class ModelDatabase implements Database {
   copy(from: Bytes, target: Database, to: Bytes): void {
     assert(target instanceof ModelDatabase, "the target is of this keyspace");
     const entry = present(this.find(from), "the key exists");
-    target.put(to, entry.type === Type.HASH ? { ...entry, fields: copyFields(entry.fields) } : entry);
+    target.entries.set(to, entry.type === Type.HASH ? { ...entry, fields: new Map(entry.fields) } : { ...entry });
     target.modified(to);
   }
 
@@ -207,8 +189,7 @@ class ModelStrings implements Strings {
   set(key: Bytes, value: Bytes, expiry: number): void {
     const before = this.#database.find(key);
     const kept = expiry === KEEP_EXPIRY ? (before?.expiry ?? NO_EXPIRY) : expiry;
-    const number = before?.number ?? this.#database.nextNumber();
-    this.#database.entries.set(key, { number, type: Type.STRING, value, edited: false, expiry: kept });
+    this.#database.entries.set(key, { type: Type.STRING, value, edited: false, expiry: kept });
     this.#database.modified(key);
   }
 
@@ -253,22 +234,21 @@ class ModelHashes implements Hashes {
   }
 
   get(key: Bytes, field: Bytes): Bytes | undefined {
-    return this.#find(key)?.fields.get(field)?.value;
+    return this.#find(key)?.fields.get(field);
   }
 
   set(key: Bytes, field: Bytes, value: Bytes): boolean {
     let entry = this.#find(key);
     if (entry === undefined) {
-      const number = this.#database.nextNumber();
-      entry = { number, type: Type.HASH, fields: new Map(), large: false, expiry: NO_EXPIRY };
+      entry = { type: Type.HASH, fields: new Map(), large: false, expiry: NO_EXPIRY };
       this.#database.entries.set(key, entry);
     }
-    const before = entry.fields.get(field);
-    entry.fields.set(field, { number: before?.number ?? this.#database.nextNumber(), value });
+    const isNew = !entry.fields.has(field);
+    entry.fields.set(field, value);
     entry.large ||= entry.fields.size > LISTPACK_ENTRIES_MAX;
     entry.large ||= Math.max(field.length, value.length) > LISTPACK_VALUE_MAX;
     this.#database.modified(key);
-    return before === undefined;
+    return isNew;
   }
 
   delete(key: Bytes, field: Bytes): boolean {
@@ -292,14 +272,14 @@ class ModelHashes implements Hashes {
   }
 
   each(key: Bytes, visit: (field: Bytes, value: Bytes) => void): void {
-    for (const [field, { value }] of this.#find(key)?.fields ?? []) visit(field, value);
+    for (const [field, value] of this.#find(key)?.fields ?? []) visit(field, value);
   }
 
   scan(key: Bytes, cursor: number, count: number, visit: (field: Bytes, value: Bytes) => void): number {
     const entry = this.#find(key);
     if (entry === undefined) return 0;
     const atOnce = entry.large ? count : entry.fields.size;
-    return scanMap(entry.fields, entry.large ? cursor : 0, atOnce, (field, { value }) => visit(field, value));
+    return scanMap(entry.fields, entry.large ? cursor : 0, atOnce, visit);
   }
 
   randomField(key: Bytes, pick: (bound: number) => number): Bytes | undefined {
@@ -308,22 +288,28 @@ class ModelHashes implements Hashes {
   }
 }
 
-function copyFields(fields: ReadonlyMap<Bytes, Field>): Map<Bytes, Field> {
-  return new Map([...fields].map(([field, entry]) => [field, { ...entry }]));
-}
-
-/** Visits `count` entries from number `cursor` on; returns the number of the next one, 0 when there is none. */
-function scanMap<V extends { readonly number: number }>(
+/** Visits about `count` entries from the place `cursor` on; returns the place of the next one, 0 when there is none. */
+function scanMap<V>(
   map: ReadonlyMap<Bytes, V>,
   cursor: number,
   count: number,
   visit: (key: Bytes, value: V) => void,
 ): number {
-  let visited = 0;
-  for (const [key, value] of map) {
-    if (value.number < cursor) continue;
-    if (visited++ === count) return value.number;
-    visit(key, value);
+  const rest = [...map].map(([key, value]) => ({ place: placeOf(key), key, value }));
+  const ahead = rest.filter(({ place }) => place >= cursor).sort((a, b) => a.place - b.place);
+  let place = 0;
+  for (const [index, entry] of ahead.entries()) {
+    // Keys that share a place are visited together.
+    if (index >= count && entry.place !== place) return entry.place;
+    place = entry.place;
+    visit(entry.key, entry.value);
   }
   return 0;
+}
+
+/** FNV-1a, 32 bits, from 1 on. */
+function placeOf(key: Bytes): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) + 1;
 }

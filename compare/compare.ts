@@ -10,6 +10,7 @@ import { type KillMoment, runKill } from "./kill.ts";
 import { type CrashKind, type EngineName, POLICIES, type Policy } from "./policy.ts";
 import { Progress } from "./progress.ts";
 import { SeededRandom } from "./random.ts";
+import { simulate } from "./simulated-run.ts";
 import {
   ANY_OPERATION,
   ANY_ORDER,
@@ -18,11 +19,12 @@ import {
   IN_ORDER,
   isBroken,
   killText,
+  LATER,
   matrixOf,
   newRow,
   type PowerPlan,
   type Probe,
-  powerRun,
+  powerPlan,
   probe,
   RANDOM_MOMENT,
   type Row,
@@ -151,6 +153,7 @@ class Comparison {
         const found: Probe | undefined = probes[crash].get(step);
         this.rows.push(newRow(policy, crash, step, matrixOf(step), found));
       }
+      this.rows.push(newRow(policy, crash, LATER, policy.engine === "aof" ? "A5" : "W10", probes[crash].get(LATER)));
       for (const point of crash === "kill" ? [RANDOM_MOMENT, TORN_WRITE] : [ANY_OPERATION, IN_ORDER, ANY_ORDER]) {
         this.rows.push(newRow(policy, crash, point, policy.engine === "aof" ? "A0–A10" : "W0–W22"));
       }
@@ -167,7 +170,7 @@ class Comparison {
 
   #power(policy: Policy, seed: number): void {
     const size: PowerPlan = DEFAULT_POWER;
-    const run = powerRun(policy, seed, size, SMALL[policy.engine]);
+    const run = simulate(powerPlan(policy, seed, size, SMALL[policy.engine]));
     if (run.failure !== undefined) throw run.failure;
     surveyPower(run, size, (crash, point) => this.#row(policy, crash, point));
   }

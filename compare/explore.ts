@@ -2,7 +2,7 @@
  * Crashes one recorded run at every event, recovers every disk that the crash may have left, and judges it.
  *
  * At each event, in this order: the torn states of a write about to be done; then, with the event done, a process kill, a
- * power loss that drops everything unsynced, and a number of power losses that keep some of it. Recovery runs once per
+ * power loss that drops everything unsynced, and now and then power losses that keep some of it. Recovery runs once per
  * distinct disk; a later event that changes only what the clients know is judged with what that recovery found.
  *
  * Every recovered disk is recovered again (I7): as it is, after a power loss right after recovery, and after a crash in
@@ -36,8 +36,8 @@ export type CrashState =
 
 export interface ExploreOptions {
   readonly states: ReadonlySet<CrashState>;
-  /** How many partly kept disks at each change of a file. */
-  readonly partlyKept: number;
+  /** One operation in so many is followed by power losses that keep a part: recovering each would take the time. */
+  readonly partlyKeptOneIn: number;
   /** Recover each recovered disk again, one in so many; 0: never. */
   readonly againOneIn: number;
   readonly seed: number;
@@ -99,6 +99,11 @@ class Explorer {
   readonly #visit: (judged: Judged) => void;
   readonly #random: SeededRandom;
   readonly #states = new CrashStates();
+  /** The last verdict of a state, for events that change neither the disk nor what the clients know. */
+  readonly #verdicts = new Map<
+    CrashState,
+    { readonly version: number; readonly order: number; readonly verdict: Verdict }
+  >();
   readonly #cache = new Map<
     CrashState,
     { readonly version: number; readonly recovered: Recovered; readonly unstable: string }
@@ -134,12 +139,10 @@ class Explorer {
       if (states.has("power, unsynced dropped")) {
         this.#tryVersion("power, unsynced dropped", this.#states.powerVersion, () => this.#states.power());
       }
-      if (event.kind !== "disk") continue;
+      if (event.kind !== "disk" || !this.#random.oneIn(this.#options.partlyKeptOneIn)) continue;
       for (const order of ["in order", "any order"] as const) {
         const state = order === "in order" ? "power, kept in order" : "power, kept in any order";
-        for (let count = states.has(state) ? this.#options.partlyKept : 0; count > 0; count--) {
-          this.#try(state, this.#states.powerSome(this.#random, order));
-        }
+        if (states.has(state)) this.#try(state, this.#states.powerSome(this.#random, order));
       }
     }
     return { judged: this.#judged, recovered: this.#recovered };
@@ -152,12 +155,15 @@ class Explorer {
       known = { version, ...this.#recover(disk()) };
       this.#cache.set(state, known);
     }
-    this.#tell(state, known.recovered, known.unstable);
+    const { order } = this.#run.timeline[this.#event]!;
+    const last = this.#verdicts.get(state);
+    if (last?.version === version && last.order === order) this.#tell(state, last.verdict);
+    else this.#verdicts.set(state, { version, order, verdict: this.#judge(state, known.recovered, known.unstable) });
   }
 
   #try(state: CrashState, disk: MemoryDisk): void {
     const { recovered, unstable } = this.#recover(disk);
-    this.#tell(state, recovered, unstable);
+    this.#judge(state, recovered, unstable);
   }
 
   #recover(disk: MemoryDisk): { recovered: Recovered; unstable: string } {
@@ -192,13 +198,16 @@ class Explorer {
       : `${what} by a power loss that kept some, gives another result`;
   }
 
-  #tell(state: CrashState, recovered: Recovered, unstable: string): void {
+  #judge(state: CrashState, recovered: Recovered, unstable: string): Verdict {
+    const verdict = this.#verdict(state, this.#run.timeline[this.#event]!, recovered, unstable);
+    this.#tell(state, verdict);
+    return verdict;
+  }
+
+  #tell(state: CrashState, verdict: Verdict): void {
     this.#judged++;
     const event = this.#run.timeline[this.#event]!;
-    const step = event.kind === "step" ? event.step : undefined;
-    // A torn write has not been done: what the clients know is what they knew before it.
-    const verdict = this.#verdict(state, event, recovered, unstable);
-    this.#visit({ event: this.#event, state, step, verdict });
+    this.#visit({ event: this.#event, state, step: event.kind === "step" ? event.step : undefined, verdict });
   }
 
   #verdict(state: CrashState, event: TimelineEvent, recovered: Recovered, unstable: string): Verdict {

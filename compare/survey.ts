@@ -11,6 +11,7 @@
 import type { StepName } from "../common/steps.ts";
 import { STEPS } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
+import type { Directives } from "./engines.ts";
 import { type CrashState, type ExploreOptions, explore, type Judged, recoverAndRead } from "./explore.ts";
 import type { KillMoment, KillOutcome } from "./kill.ts";
 import type { Verdict, Violation } from "./oracle.ts";
@@ -49,8 +50,16 @@ export interface Row {
 }
 
 const VIOLATIONS_KEPT = 5;
-/** Small files and a small pool, so that checkpoints and page writes happen within a short run. */
-export const SMALL: Readonly<Record<EngineName, Readonly<Record<string, string>>>> = { aof: {}, wal: {} };
+/** Small files and a small pool, so that a short run has checkpoints, page writes, a full log and new binlog files. */
+export const SMALL: Readonly<Record<EngineName, Directives>> = {
+  aof: {},
+  wal: {
+    "buffer-pool-size": "1mb",
+    "redo-log-file-size": "256kb",
+    "redo-log-files-in-group": "1",
+    "max-binlog-size": "32kb",
+  },
+};
 
 export function newRow(policy: Policy, crash: CrashKind, point: string, matrix: string, probe?: Probe): Row {
   return {
@@ -95,13 +104,17 @@ export function matrixOf(step: StepName): string {
 }
 
 /** One command on a quiet server: the plan of the probe's client. */
-function probePlan(): { next(): Planned } {
+function probePlan(): () => { next(): Planned } {
   const values = ["old", "new"];
-  return { next: () => ({ kind: "write", commands: [["SET", "c0:s0", values.shift() ?? "new"]] }) };
+  return () => ({ next: () => ({ kind: "write", commands: [["SET", "c0:s0", values.shift() ?? "new"]] }) });
 }
 
-/** What happens to one acknowledged or unacknowledged write at each step it takes, by kind of crash. */
-export function probe(policy: Policy, directives: RunPlan["directives"]): Record<CrashKind, Map<StepName, Probe>> {
+/** The crash point after the last step: the server has been idle for longer than any once-a-second work takes. */
+export const LATER = "3 s later";
+const LATER_MS = 3000;
+
+/** What becomes of one write when the crash follows each step it takes: by kind of crash, then by step or LATER. */
+export function probe(policy: Policy, directives: Directives): Record<CrashKind, Map<string, Probe>> {
   const plan: RunPlan = {
     policy,
     seed: 1,
@@ -109,26 +122,30 @@ export function probe(policy: Policy, directives: RunPlan["directives"]): Record
     operations: 2,
     batch: 1,
     // Long enough for everything before the probe to become durable by itself.
-    thinkMs: [3500, 3500],
-    plan: probePlan,
-    ...(directives !== undefined && { directives }),
+    thinkMs: [LATER_MS, LATER_MS],
+    restMs: LATER_MS,
+    plan: probePlan(),
+    directives,
   };
   const run = simulate(plan);
   const second = run.history.clients[0]?.[1];
-  const states = new CrashStates();
-  const found = { kill: new Map<StepName, Probe>(), power: new Map<StepName, Probe>() };
+  const found = { kill: new Map<string, Probe>(), power: new Map<string, Probe>() };
   if (second === undefined) return found;
-  for (const event of run.timeline) {
-    if (event.kind === "disk") states.apply(event.operation);
-    if (event.kind !== "step" || event.order <= second.sent.order) continue;
-    const acknowledged = second.answered !== undefined && second.answered.order < event.order;
+  const states = new CrashStates();
+  const look = (point: string, order: number): void => {
+    const acknowledged = second.answered !== undefined && second.answered.order < order;
     for (const crash of ["kill", "power"] as const) {
-      if (found[crash].has(event.step)) continue;
+      if (found[crash].has(point)) continue;
       const recovered = recoverAndRead(plan, crash === "kill" ? states.kill() : states.power());
       const survived = "cells" in recovered && recovered.cells.get("c0:s0") === "new";
-      found[crash].set(event.step, { acknowledged, survived });
+      found[crash].set(point, { acknowledged, survived });
     }
+  };
+  for (const event of run.timeline) {
+    if (event.kind === "disk") states.apply(event.operation);
+    if (event.kind === "step" && event.order > second.sent.order) look(event.step, event.order);
   }
+  look(LATER, run.history.now);
   return found;
 }
 
@@ -137,41 +154,33 @@ export interface PowerPlan {
   readonly clients: number;
   readonly operations: number;
   readonly states: ReadonlySet<CrashState>;
-  readonly partlyKept: number;
+  readonly partlyKeptOneIn: number;
   readonly againOneIn: number;
 }
 
 /** Short, and long enough for several seconds of virtual time, so that the windows of a second show. */
 export const DEFAULT_POWER: PowerPlan = {
   clients: 3,
-  operations: 70,
+  operations: 40,
   states: new Set(["power, unsynced dropped", "power, kept in order", "power, kept in any order", "kill, write torn"]),
-  partlyKept: 1,
-  againOneIn: 12,
+  partlyKeptOneIn: 4,
+  againOneIn: 20,
 };
 
 /** The simulated run that a seed means. */
-export function powerRun(
+export function powerPlan(
   policy: Policy,
   seed: number,
-  size: PowerPlan,
-  directives: RunPlan["directives"],
-): SimulatedRun {
+  size: Pick<PowerPlan, "clients" | "operations">,
+  directives: Directives,
+): RunPlan {
   const random = new SeededRandom(seed);
   const batch = random.pick([1, 6, 48]);
   // From a fraction of a second to several: what happens once a second must happen in some runs, and not in others.
   const durationMs = random.pick([200, 2500, 5000]);
-  const spread = (durationMs / size.operations) * (batch + 1);
-  return simulate({
-    policy,
-    seed,
-    clients: size.clients,
-    operations: size.operations,
-    batch,
-    thinkMs: [0, spread],
-    restMs: 300,
-    ...(directives !== undefined && { directives }),
-  });
+  const thinkMs = [0, (durationMs / size.operations) * (batch + 1)] as const;
+  const { clients, operations } = size;
+  return { policy, seed, clients, operations, batch, thinkMs, restMs: 300, directives };
 }
 
 /** Crashes one simulated run everywhere; fills a row per step and one for every other moment. */

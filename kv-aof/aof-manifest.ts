@@ -20,7 +20,7 @@ const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
 const TEMP_PREFIX = "temp-";
 
 /** "b": base, "i": increment, "h": history. */
-export type AofFileType = "b" | "i" | "h";
+type AofFileType = "b" | "i" | "h";
 
 export interface ManifestEntry {
   readonly name: string;
@@ -60,7 +60,7 @@ export function readManifest(disk: Disk, names: AofNames): ManifestEntry[] | und
   return parseManifest(path, sliceBytes(content, 0, size));
 }
 
-export function parseManifest(path: string, text: Bytes): ManifestEntry[] {
+function parseManifest(path: string, text: Bytes): ManifestEntry[] {
   let base: ManifestEntry | undefined;
   const increments: ManifestEntry[] = [];
   let offset = 0;
@@ -83,7 +83,7 @@ export function parseManifest(path: string, text: Bytes): ManifestEntry[] {
   return base === undefined ? increments : [base, ...increments];
 }
 
-export function formatManifest(entries: readonly ManifestEntry[]): Bytes {
+function formatManifest(entries: readonly ManifestEntry[]): Bytes {
   return entries.map((entry) => `file ${quote(entry.name)} seq ${entry.sequence} type ${entry.type}\n`).join("");
 }
 

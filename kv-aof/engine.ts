@@ -46,10 +46,10 @@ export class AofEngine implements Engine, Applier {
     });
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
     this.#follow("hash-max-listpack-entries", (name) => {
-      this.keyspace.limits.listpackEntries = config.number(name);
+      this.keyspace.context.limits.listpackEntries = config.number(name);
     });
     this.#follow("hash-max-listpack-value", (name) => {
-      this.keyspace.limits.listpackValue = config.number(name);
+      this.keyspace.context.limits.listpackValue = config.number(name);
     });
     this.#follow("appendfsync", (name) => {
       if (this.#log !== undefined) this.#log.policy = config.text(name) as FsyncPolicy;

@@ -11,10 +11,10 @@ import { type AofEnding, type AofWalk, walkAof } from "./aof-walk.ts";
 import { isRdb, type RdbSink, readRdb } from "./rdb/rdb-reader.ts";
 import { commandProblem } from "./replay.ts";
 
-export const DEFAULT_NAMES: AofNames = { folder: "appendonlydir", base: "appendonly.aof" };
+const DEFAULT_NAMES: AofNames = { folder: "appendonlydir", base: "appendonly.aof" };
 
 /** What a file of the manifest is like. */
-export interface AofFileReport {
+interface AofFileReport {
   readonly name: string;
   readonly type: "base" | "increment";
   readonly sizeBytes: number;

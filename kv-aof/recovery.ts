@@ -45,7 +45,7 @@ export interface Recovered {
   readonly lines: readonly string[];
 }
 
-export function namesOf(config: Config): AofNames {
+function namesOf(config: Config): AofNames {
   return { folder: config.text("appenddirname"), base: config.text("appendfilename") };
 }
 
@@ -57,7 +57,7 @@ export function recoverAof(host: Host, config: Config, keyspace: MemoryKeyspace)
   let entries = readManifest(disk, names); // 2
   if (entries === undefined) refuseOrphans(disk, names);
   else {
-    keyspace.loadedAt = host.clock.now();
+    keyspace.context.loadedAt = host.clock.now();
     keyspace.events.now = -1;
     replayAll(disk, names, entries, new Replay(keyspace, host, config), keyspace, config, lines); // 3, 4, 5
     disk.syncDir(names.folder); // 5

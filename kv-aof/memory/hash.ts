@@ -5,8 +5,8 @@
 import type { Bytes } from "../../common/bytes.ts";
 import { type Hashes, Type } from "../../common/keyspace/keyspace.ts";
 import { DICTIONARY, FIELD, KIND_HASH, WORD_OBJECT } from "./cell.ts";
-import type { MemoryDatabase } from "./database.ts";
 import type { Dictionary } from "./dictionary.ts";
+import type { Keys } from "./keys.ts";
 import {
   PACKED_HEADER_BYTES,
   PackedCursor,
@@ -18,78 +18,78 @@ import {
 import { copyText } from "./store.ts";
 
 export class MemoryHashes implements Hashes {
-  readonly #database: MemoryDatabase;
+  readonly #keys: Keys;
   readonly #packed = new PackedCursor();
 
-  constructor(database: MemoryDatabase) {
-    this.#database = database;
+  constructor(keys: Keys) {
+    this.#keys = keys;
   }
 
   get(key: Bytes, field: Bytes): Bytes | undefined {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash === 0) return undefined;
     if (!this.#isLarge(hash)) return this.#findPacked(hash, field) ? this.#packed.value : undefined;
     const entry = this.#findField(hash, field);
-    return entry === 0 ? undefined : this.#database.store.value(entry);
+    return entry === 0 ? undefined : this.#keys.store.value(entry);
   }
 
   set(key: Bytes, field: Bytes, value: Bytes): boolean {
-    const database = this.#database;
-    let hash = database.find(key, Type.HASH);
+    const keys = this.#keys;
+    let hash = keys.find(key, Type.HASH);
     if (hash === 0) {
-      hash = database.create(key, KIND_HASH, PACKED_HEADER_BYTES);
-      database.store.view(hash);
-      setPackedCount(database.store.viewBytes, database.store.viewAt, 0);
+      hash = keys.create(key, KIND_HASH, PACKED_HEADER_BYTES);
+      keys.store.view(hash);
+      setPackedCount(keys.store.viewBytes, keys.store.viewAt, 0);
     }
     if (!this.#isLarge(hash) && !this.#fits(hash, field, value)) hash = this.#enlarge(hash);
     const isNew = this.#isLarge(hash) ? this.#setField(hash, field, value) : this.#setPacked(hash, field, value);
-    database.modified(key);
+    keys.modified(key);
     return isNew;
   }
 
   delete(key: Bytes, field: Bytes): boolean {
-    const database = this.#database;
-    const hash = database.find(key, Type.HASH);
+    const keys = this.#keys;
+    const hash = keys.find(key, Type.HASH);
     if (hash === 0) return false;
     const deleted = this.#isLarge(hash) ? this.#deleteField(hash, field) : this.#deletePacked(hash, field);
     if (deleted === undefined) return false;
-    if (deleted.left === 0) database.remove(deleted.hash);
-    database.modified(key);
+    if (deleted.left === 0) keys.remove(deleted.hash);
+    keys.modified(key);
     return true;
   }
 
   has(key: Bytes, field: Bytes): boolean {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash === 0) return false;
     return this.#isLarge(hash) ? this.#findField(hash, field) !== 0 : this.#findPacked(hash, field);
   }
 
   length(key: Bytes): number {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     return hash === 0 ? 0 : this.#count(hash);
   }
 
   valueLength(key: Bytes, field: Bytes): number {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash === 0) return 0;
     if (!this.#isLarge(hash)) return this.#findPacked(hash, field) ? this.#packed.valueLength : 0;
     const entry = this.#findField(hash, field);
-    return entry === 0 ? 0 : this.#database.store.valueLength(entry);
+    return entry === 0 ? 0 : this.#keys.store.valueLength(entry);
   }
 
   each(key: Bytes, visit: (field: Bytes, value: Bytes) => void): void {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash !== 0) this.eachOf(hash, visit);
   }
 
   scan(key: Bytes, cursor: number, count: number, visit: (field: Bytes, value: Bytes) => void): number {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash === 0) return 0;
     if (!this.#isLarge(hash)) {
       this.eachOf(hash, visit);
       return 0;
     }
-    const store = this.#database.store;
+    const store = this.#keys.store;
     const fields = store.dictionary(hash);
     let visited = 0;
     let at = cursor;
@@ -105,9 +105,9 @@ export class MemoryHashes implements Hashes {
   }
 
   randomField(key: Bytes, pick: (bound: number) => number): Bytes | undefined {
-    const hash = this.#database.find(key, Type.HASH);
+    const hash = this.#keys.find(key, Type.HASH);
     if (hash === 0) return undefined;
-    if (this.#isLarge(hash)) return this.#database.store.key(this.#database.store.dictionary(hash).random(pick));
+    if (this.#isLarge(hash)) return this.#keys.store.key(this.#keys.store.dictionary(hash).random(pick));
     let steps = pick(this.#count(hash)) + 1;
     this.#open(hash);
     while (steps-- > 0) this.#packed.advance();
@@ -116,7 +116,7 @@ export class MemoryHashes implements Hashes {
 
   /** Visits the fields of the hash that is this entry. */
   eachOf(hash: number, visit: (field: Bytes, value: Bytes) => void): void {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     if (this.#isLarge(hash)) {
       store.dictionary(hash).each((entry) => visit(store.key(entry), store.value(entry)));
       return;
@@ -125,17 +125,17 @@ export class MemoryHashes implements Hashes {
     while (this.#packed.advance()) visit(this.#packed.field, this.#packed.value);
   }
 
-  /** Copies the fields of a large hash into an empty large hash, which may be in another database. */
+  /** Copies the fields of a large hash into an empty large hash, which may be in another keys. */
   copyFields(hash: number, target: MemoryHashes, to: number): void {
     this.eachOf(hash, (field, value) => target.#setField(to, field, value));
   }
 
   #isLarge(hash: number): boolean {
-    return (this.#database.store.kind(hash) & DICTIONARY) !== 0;
+    return (this.#keys.store.kind(hash) & DICTIONARY) !== 0;
   }
 
   #count(hash: number): number {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     if (this.#isLarge(hash)) return store.dictionary(hash).size;
     store.view(hash);
     return packedCount(store.viewBytes, store.viewAt);
@@ -144,7 +144,7 @@ export class MemoryHashes implements Hashes {
   // Packed hashes.
 
   #open(hash: number): void {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     store.view(hash);
     this.#packed.open(store.viewBytes, store.viewAt, store.viewLength);
   }
@@ -156,13 +156,13 @@ export class MemoryHashes implements Hashes {
 
   /** May this pair be packed? A hash that is full may still get a new value for a field it has. */
   #fits(hash: number, field: Bytes, value: Bytes): boolean {
-    const { listpackEntries, listpackValue } = this.#database.limits;
+    const { listpackEntries, listpackValue } = this.#keys.limits;
     if (field.length > listpackValue || value.length > listpackValue) return false;
     return this.#count(hash) < listpackEntries || this.#findPacked(hash, field);
   }
 
   #setPacked(hash: number, field: Bytes, value: Bytes): boolean {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     const isNew = !this.#findPacked(hash, field);
     const base = store.viewAt;
     const length = store.viewLength;
@@ -182,7 +182,7 @@ export class MemoryHashes implements Hashes {
 
   #deletePacked(hash: number, field: Bytes): { hash: number; left: number } | undefined {
     if (!this.#findPacked(hash, field)) return undefined;
-    const store = this.#database.store;
+    const store = this.#keys.store;
     const { viewBytes, viewAt, viewLength } = store;
     const { start, next } = this.#packed;
     const left = packedCount(viewBytes, viewAt) - 1;
@@ -195,7 +195,7 @@ export class MemoryHashes implements Hashes {
   #enlarge(hash: number): number {
     const pairs: Bytes[] = [];
     this.eachOf(hash, (field, value) => pairs.push(field, value));
-    const placed = this.#database.store.makeDictionary(hash, KIND_HASH);
+    const placed = this.#keys.store.makeDictionary(hash, KIND_HASH);
     for (let i = 0; i < pairs.length; i += 2) this.#setField(placed, pairs[i]!, pairs[i + 1]!);
     return placed;
   }
@@ -203,13 +203,13 @@ export class MemoryHashes implements Hashes {
   // Large hashes.
 
   #findField(hash: number, field: Bytes): number {
-    return this.#database.store.dictionary(hash).find(field, this.#database.hashOf(field));
+    return this.#keys.store.dictionary(hash).find(field, this.#keys.hashOf(field));
   }
 
   #setField(hash: number, field: Bytes, value: Bytes): boolean {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     const fields: Dictionary = store.dictionary(hash);
-    const fieldHash = this.#database.hashOf(field);
+    const fieldHash = this.#keys.hashOf(field);
     const entry = fields.find(field, fieldHash);
     if (entry !== 0) {
       store.setValue(fields, entry, value);
@@ -222,7 +222,7 @@ export class MemoryHashes implements Hashes {
   }
 
   #deleteField(hash: number, field: Bytes): { hash: number; left: number } | undefined {
-    const store = this.#database.store;
+    const store = this.#keys.store;
     const fields = store.dictionary(hash);
     const entry = this.#findField(hash, field);
     if (entry === 0) return undefined;

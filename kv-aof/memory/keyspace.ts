@@ -1,14 +1,8 @@
 /** The 16 databases of kv-aof, in memory. An empty one costs an object. */
 import type { KeyspaceEvents } from "../../common/keyspace/events.ts";
 import type { Keyspace } from "../../common/keyspace/keyspace.ts";
+import { type HashLimits, MemoryContext } from "./context.ts";
 import { MemoryDatabase } from "./database.ts";
-import { SipHash } from "./sip-hash.ts";
-
-/** Up to where a hash is packed: number of fields, and length of a field or value. May change at run time. */
-export interface HashLimits {
-  listpackEntries: number;
-  listpackValue: number;
-}
 
 export interface MemoryOptions {
   readonly events: KeyspaceEvents;
@@ -19,36 +13,22 @@ export interface MemoryOptions {
 }
 
 export class MemoryKeyspace implements Keyspace {
-  readonly events: KeyspaceEvents;
+  readonly context: MemoryContext;
   readonly databases: readonly MemoryDatabase[];
-  readonly hash: SipHash;
-  readonly limits: HashLimits;
-  /** When the log was replayed, ms: the access time of what a replay creates, while `events.now` is −1. */
-  loadedAt = 0;
-  #clockOf = 0;
-  #clock = 0;
 
   constructor(options: MemoryOptions) {
-    this.events = options.events;
-    this.hash = new SipHash(options.hashSeed);
-    this.limits = options.limits;
-    this.databases = Array.from({ length: options.databases }, (_, index) => new MemoryDatabase(this, index));
+    this.context = new MemoryContext(options.events, options.hashSeed, options.limits);
+    this.databases = Array.from({ length: options.databases }, (_, index) => new MemoryDatabase(this.context, index));
+  }
+
+  get events(): KeyspaceEvents {
+    return this.context.events;
   }
 
   swap(a: number, b: number): void {
     this.databases[a]!.exchange(this.databases[b]!);
     this.events.flushed(a);
     this.events.flushed(b);
-  }
-
-  /** Seconds, 24 bits: what an access is stamped with. */
-  get accessClock(): number {
-    const now = this.events.now < 0 ? this.loadedAt : this.events.now;
-    if (now !== this.#clockOf) {
-      this.#clockOf = now;
-      this.#clock = Math.floor(now / 1000) & 0xffffff;
-    }
-    return this.#clock;
   }
 
   /** Background work (resizes, compaction): a bounded step per database; false when there is nothing to do. */

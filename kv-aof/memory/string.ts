@@ -3,30 +3,30 @@ import { assert } from "../../common/assert.ts";
 import { type Bytes, sliceBytes } from "../../common/bytes.ts";
 import { KEEP_EXPIRY, NO_EXPIRY, type Strings, Type } from "../../common/keyspace/keyspace.ts";
 import { KIND_STRING, LARGE, RAW, TYPE_MASK } from "./cell.ts";
-import type { MemoryDatabase } from "./database.ts";
+import type { Keys } from "./keys.ts";
 import { copyText } from "./store.ts";
 
 /** The longest string that Redis keeps in one allocation with its header. */
 const EMBEDDED_LENGTH_MAX = 44;
 
 export class MemoryStrings implements Strings {
-  readonly #database: MemoryDatabase;
+  readonly #keys: Keys;
 
-  constructor(database: MemoryDatabase) {
-    this.#database = database;
+  constructor(keys: Keys) {
+    this.#keys = keys;
   }
 
   get(key: Bytes): Bytes | undefined {
-    const entry = this.#database.find(key, Type.STRING);
-    return entry === 0 ? undefined : this.#database.store.value(entry);
+    const entry = this.#keys.find(key, Type.STRING);
+    return entry === 0 ? undefined : this.#keys.store.value(entry);
   }
 
   set(key: Bytes, value: Bytes, expiry: number): void {
-    const database = this.#database;
-    const store = database.store;
-    let entry = database.find(key, Type.NONE);
+    const keys = this.#keys;
+    const store = keys.store;
+    let entry = keys.find(key, Type.NONE);
     if (entry === 0) {
-      entry = database.create(key, KIND_STRING, value.length);
+      entry = keys.create(key, KIND_STRING, value.length);
       store.view(entry);
       copyText(store.viewBytes, value, store.viewAt);
     } else {
@@ -35,19 +35,19 @@ export class MemoryStrings implements Strings {
       else if ((kind & RAW) !== 0) store.setKind(entry, kind & ~RAW);
       entry = store.setValue(store.keys, entry, value);
     }
-    if (expiry !== KEEP_EXPIRY) database.setExpiryOf(entry, expiry);
-    database.modified(key);
+    if (expiry !== KEEP_EXPIRY) keys.setExpiry(entry, expiry);
+    keys.modified(key);
   }
 
   length(key: Bytes): number {
-    const entry = this.#database.find(key, Type.STRING);
-    return entry === 0 ? 0 : this.#database.store.valueLength(entry);
+    const entry = this.#keys.find(key, Type.STRING);
+    return entry === 0 ? 0 : this.#keys.store.valueLength(entry);
   }
 
   getRange(key: Bytes, start: number, end: number): Bytes {
-    const entry = this.#database.find(key, Type.STRING);
+    const entry = this.#keys.find(key, Type.STRING);
     if (entry === 0) return "";
-    const store = this.#database.store;
+    const store = this.#keys.store;
     store.view(entry);
     assert(start >= 0 && start <= end && end <= store.viewLength, "getRange: the range is inside the value");
     return sliceBytes(store.viewBytes, store.viewAt + start, store.viewAt + end);
@@ -55,25 +55,25 @@ export class MemoryStrings implements Strings {
 
   setRange(key: Bytes, offset: number, value: Bytes): number {
     assert(offset >= 0 && value.length > 0, "setRange: an offset, and something to write there");
-    const database = this.#database;
-    const store = database.store;
-    let entry = database.find(key, Type.STRING);
+    const keys = this.#keys;
+    const store = keys.store;
+    let entry = keys.find(key, Type.STRING);
     const before = entry === 0 ? 0 : store.valueLength(entry);
     const length = Math.max(before, offset + value.length);
-    if (entry === 0) entry = database.create(key, KIND_STRING, length);
+    if (entry === 0) entry = keys.create(key, KIND_STRING, length);
     else if (length !== before) entry = store.resizeValue(store.keys, entry, length);
     store.setKind(entry, store.kind(entry) | RAW);
     store.view(entry);
     if (offset > before) store.viewBytes.fill(0, store.viewAt + before, store.viewAt + offset);
     copyText(store.viewBytes, value, store.viewAt + offset);
-    database.modified(key);
+    keys.modified(key);
     return length;
   }
 
   append(key: Bytes, value: Bytes): number {
-    const database = this.#database;
-    const store = database.store;
-    let entry = database.find(key, Type.STRING);
+    const keys = this.#keys;
+    const store = keys.store;
+    let entry = keys.find(key, Type.STRING);
     if (entry === 0) {
       this.set(key, value, NO_EXPIRY);
       return value.length;
@@ -83,7 +83,7 @@ export class MemoryStrings implements Strings {
     store.setKind(entry, store.kind(entry) | RAW);
     store.view(entry);
     copyText(store.viewBytes, value, store.viewAt + before);
-    database.modified(key);
+    keys.modified(key);
     return before + value.length;
   }
 }

@@ -109,7 +109,7 @@ export class AofFixture {
 }
 
 /** Every key of every database: "0 k string value @expiry". */
-export function contentsOf(engine: AofEngine): string[] {
+function contentsOf(engine: AofEngine): string[] {
   const lines: string[] = [];
   for (const database of engine.keyspace.databases) {
     let cursor = 0;

@@ -246,7 +246,9 @@ export function reasonOf(row: Row, policy: Policy): string {
   }
   if (violation !== undefined) return `${violation.rule} ${violation.kind}: ${violation.detail} (${row.reproduce})`;
   const promise = promiseOf(policy, row.crash);
-  if (row.crashes === 0) return "did not happen in this run";
+  if (row.point === LATER) return `the same write, crashed ${LATER_MS / 1000} s after its reply on a quiet server`;
+  if (row.crashes === 0)
+    return row.probe === undefined ? "this policy does not take this step" : "did not come under load";
   if (row.lost > 0) return `allowed: ${promiseText(promise)}`;
   if (promise.keeps === "everything") return promiseText(promise);
   return `nothing lost here; ${promiseText(promise)}`;

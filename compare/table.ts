@@ -180,7 +180,7 @@ function summaryLine(policy: Policy, crash: "kill" | "power", rows: readonly Row
   const lostMs = Math.max(...covered.map((row) => row.lostMs));
   const broken = rows.filter(isBroken);
   const what = lost === 0 ? "lost nothing" : `lost up to ${lost} writes, ${spanText(lostMs)}`;
-  const count = `${crashes.toLocaleString("en")} ${crash === "kill" ? "process kills" : "power losses"}`;
+  const count = `${crashes.toLocaleString("en")} ${crash === "kill" ? "crashes of the process" : "power losses"}`;
   const promise = promiseText(promiseOf(policy, crash));
   const refused = rows.reduce((sum, row) => sum + row.refused, 0);
   const refusals = refused === 0 ? "" : `; ${paint(style, YELLOW, "refused to start")} after ${refused}`;

@@ -6,11 +6,11 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
 import { expectedFor, formatScript, parseScript, runBlock, type Target } from "./support/scripts.ts";
-import { aofTarget, modelTarget, RedisTarget } from "./support/targets.ts";
+import { aofTarget, modelTarget, RedisTarget, walTarget } from "./support/targets.ts";
 
 const folder = new URL("./scripts/", import.meta.url);
 const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
-const targets: Target[] = [modelTarget(), aofTarget()];
+const targets: Target[] = [modelTarget(), aofTarget(), walTarget()];
 if (redisServerInstalled()) targets.unshift(new RedisTarget(await RedisServer.start()));
 t.teardown(() => Promise.all(targets.map((target) => target.close())));
 

@@ -10,7 +10,7 @@
 import type { Bytes } from "../bytes.ts";
 import { CommandError } from "../errors.ts";
 import { parseInteger } from "../keyspace/integer.ts";
-import { KEEP_EXPIRY, NO_EXPIRY } from "../keyspace/keyspace.ts";
+import { EXPIRY_MAX, KEEP_EXPIRY, NO_EXPIRY } from "../keyspace/keyspace.ts";
 import type { ArgumentDoc, Phrase, PhraseKeys, Word } from "./args.ts";
 import type { Call } from "./call.ts";
 import type { Cursor } from "./cursor.ts";
@@ -161,7 +161,7 @@ const EXPIRY_TOKENS = {
 
 type TimedToken = keyof typeof EXPIRY_TOKENS;
 
-/** An expiry: absolute ms, KEEP_EXPIRY (KEEPTTL) or NO_EXPIRY (PERSIST). Times up to 0 or beyond 2^53 ms are invalid. */
+/** An expiry: absolute ms, KEEP_EXPIRY (KEEPTTL) or NO_EXPIRY (PERSIST). Times up to 0 or beyond EXPIRY_MAX are invalid. */
 export function expiry(...tokens: (TimedToken | "KEEPTTL" | "PERSIST")[]): Rule<number> {
   return {
     tokens,
@@ -192,6 +192,6 @@ export function positiveExpiry(text: Bytes, factor: number, base: number, comman
   const value = parseInteger(text);
   if (value === undefined) throw new CommandError(NOT_AN_INTEGER);
   const at = Number(value) * factor + base;
-  if (value <= 0 || !Number.isSafeInteger(at)) throw expireTimeError(command);
+  if (value <= 0 || at > EXPIRY_MAX) throw expireTimeError(command);
   return at;
 }

@@ -16,6 +16,8 @@ import type { KeyspaceEvents } from "./events.ts";
 export const Type = { NONE: 0, STRING: 1, LIST: 2, SET: 3, ZSET: 4, HASH: 5, STREAM: 6 } as const;
 export type Type = (typeof Type)[keyof typeof Type];
 
+/** The latest expiry, in the year 10889: engines store it in 48 bits. Commands refuse later ones. */
+export const EXPIRY_MAX = 2 ** 48 - 1;
 /** The key has no expiry. */
 export const NO_EXPIRY = -1;
 /** `Strings.set`: keep the expiry the key has (KEEPTTL). */

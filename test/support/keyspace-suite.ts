@@ -3,7 +3,15 @@
  */
 import type { Bytes } from "../../common/bytes.ts";
 import { CommandError } from "../../common/errors.ts";
-import { type Database, KEEP_EXPIRY, type Keyspace, MISSING, NO_EXPIRY, Type } from "../../common/keyspace/keyspace.ts";
+import {
+  type Database,
+  EXPIRY_MAX,
+  KEEP_EXPIRY,
+  type Keyspace,
+  MISSING,
+  NO_EXPIRY,
+  Type,
+} from "../../common/keyspace/keyspace.ts";
 import { pseudoRandom } from "./command-runner.ts";
 import { keysOf } from "./contents.ts";
 
@@ -336,8 +344,8 @@ function expiry(t: Test, fresh: Fresh): void {
     db.strings.append("k", "x");
     db.strings.setRange("k", 5, "y");
     t.equal(db.expiryOf("k"), NOW + 1000);
-    db.setExpiry("k", Number.MAX_SAFE_INTEGER);
-    t.equal(db.expiryOf("k"), Number.MAX_SAFE_INTEGER);
+    db.setExpiry("k", EXPIRY_MAX);
+    t.equal(db.expiryOf("k"), EXPIRY_MAX);
     t.equal(db.expiringCount, 1);
     db.setExpiry("k", NO_EXPIRY);
     t.equal(db.expiryOf("k"), NO_EXPIRY);

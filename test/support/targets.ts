@@ -10,6 +10,8 @@ import type { Keyspace } from "../../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 import { AOF_DIRECTIVES } from "../../kv-aof/directives.ts";
 import { createAofEngine } from "../../kv-aof/engine.ts";
+import { WAL_DIRECTIVES } from "../../kv-wal/directives.ts";
+import { createWalEngine } from "../../kv-wal/engine.ts";
 import { CommandRunner } from "./command-runner.ts";
 import { contentsOf } from "./contents.ts";
 import { ModelKeyspace } from "./model-keyspace.ts";
@@ -17,6 +19,9 @@ import type { RedisServer } from "./redis-server.ts";
 import { parseReply, type Reply } from "./replies.ts";
 import type { Target } from "./scripts.ts";
 import { TestHost } from "./test-host.ts";
+
+/** A kv-wal that is quick to make, for every block one. */
+const WAL_SMALL = { "buffer-pool-size": "8mb", "redo-log-file-size": "4mb" } as const;
 
 /** Commands on a keyspace alone. */
 export class KeyspaceTarget implements Target {
@@ -139,6 +144,11 @@ export class RedisTarget implements Target {
 export function aofTarget(): Target {
   const config = new DirectiveConfig([SERVER_DIRECTIVES, AOF_DIRECTIVES]);
   return new EngineTarget("kv-aof", (host) => createAofEngine(host, config));
+}
+
+export function walTarget(): Target {
+  const config = new DirectiveConfig([SERVER_DIRECTIVES, WAL_DIRECTIVES], WAL_SMALL);
+  return new EngineTarget("kv-wal", (host) => createWalEngine(host, config));
 }
 
 export function modelTarget(): Target {

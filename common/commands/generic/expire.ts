@@ -13,7 +13,7 @@ import { FAST, WRITE } from "../../command/flags.ts";
 import { choices, options } from "../../command/options.ts";
 import { CommandError } from "../../errors.ts";
 import { parseInteger } from "../../keyspace/integer.ts";
-import { MISSING, NO_EXPIRY } from "../../keyspace/keyspace.ts";
+import { EXPIRY_MAX, MISSING, NO_EXPIRY } from "../../keyspace/keyspace.ts";
 
 type Condition = "NX" | "XX" | "GT" | "LT";
 
@@ -109,12 +109,12 @@ function checkCompatible(conditions: readonly Condition[]): void {
   }
 }
 
-/** Absolute ms; may lie in the past. Times beyond ±2^53 ms are invalid. */
+/** Absolute ms; may lie in the past. Times beyond EXPIRY_MAX, on either side, are invalid. */
 function absoluteTime(text: Bytes, factor: number, base: number, command: string): number {
   const value = parseInteger(text);
   if (value === undefined) throw new CommandError(NOT_AN_INTEGER);
   const at = Number(value) * factor + base;
-  if (!Number.isSafeInteger(at)) throw expireTimeError(command);
+  if (Math.abs(at) > EXPIRY_MAX) throw expireTimeError(command);
   return at;
 }
 

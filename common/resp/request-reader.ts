@@ -94,14 +94,14 @@ export class RequestReader {
     return this.#end - this.#at + this.#countBytes;
   }
 
-  /** Takes a chunk, which must stay as it is until `next` answered NEED_MORE or `keep` was called. */
-  feed(chunk: Buffer): void {
+  /** Takes the first `length` bytes of a chunk, which must stay as they are until `next` answered NEED_MORE or `keep` was called. */
+  feed(chunk: Buffer, length: number = chunk.length): void {
     if (this.#at === this.#end) {
       this.#buffer = chunk;
       this.#at = 0;
-      this.#end = chunk.length;
+      this.#end = length;
     } else {
-      this.#append(chunk);
+      this.#append(chunk, length);
     }
   }
 
@@ -136,10 +136,10 @@ export class RequestReader {
     }
   }
 
-  #append(chunk: Buffer): void {
+  #append(chunk: Buffer, length: number): void {
     const unread = this.#end - this.#at;
-    if (this.#end + chunk.length > this.#rest.length) {
-      const needed = unread + chunk.length;
+    if (this.#end + length > this.#rest.length) {
+      const needed = unread + length;
       const target = needed > this.#rest.length ? Buffer.allocUnsafeSlow(this.#capacityFor(needed)) : this.#rest;
       this.#rest.copy(target, 0, this.#at, this.#end);
       this.#rest = target;
@@ -147,8 +147,8 @@ export class RequestReader {
       this.#at = 0;
       this.#end = unread;
     }
-    chunk.copy(this.#rest, this.#end);
-    this.#end += chunk.length;
+    chunk.copy(this.#rest, this.#end, 0, length);
+    this.#end += length;
   }
 
   /** Doubling, but not far beyond the end of the value that is being read. */

@@ -92,14 +92,14 @@ export class Connection implements Client, Session, Sender, Receiver {
 
   // What comes in.
 
-  receive(chunk: Buffer): void {
+  receive(chunk: Buffer, length: number = chunk.length): void {
     if (this.#closed || this.#closing || this.#server.failed) return;
     const { turn, statistics } = this.#server;
     turn.begin();
     this.lastRequestAt = turn.now;
-    statistics.inputBytes += chunk.length;
-    this.#reader.feed(chunk);
-    this.#inputThisTurn += chunk.length;
+    statistics.inputBytes += length;
+    this.#reader.feed(chunk, length);
+    this.#inputThisTurn += length;
     this.#join();
     this.#run();
     if (this.#stall !== undefined || this.#closed) return;

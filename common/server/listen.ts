@@ -1,7 +1,7 @@
 /**
  * The sockets: node:net as a transport of the server core.
  */
-import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server as NetServer, Socket, type SocketConstructorOpts } from "node:net";
 import type { Bytes } from "../bytes.ts";
 import { UsageError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
@@ -54,23 +54,52 @@ function bracketed(address: string | undefined): string {
   return address.includes(":") ? `[${address}]` : address;
 }
 
-function accept(server: Server, socket: Socket): void {
+/** What all sockets read into: a chunk is parsed before the next one is read, so that one buffer serves them all. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** The undocumented half of node:net that a server needs in order to choose its read buffer. */
+interface WithHandle {
+  _handle: object | null;
+}
+
+/**
+ * Makes the accepted socket anew with a read buffer of ours (`onread`), which node:net offers only to sockets that connect.
+ * Without it every read allocates 64 KiB and shrinks them again: a tenth of the time of an unpipelined GET, and garbage.
+ */
+function withReadBuffer(accepted: Socket, receive: (length: number) => void): Socket {
+  const handle = (accepted as unknown as WithHandle)._handle;
+  const onread = {
+    buffer: READ_BUFFER,
+    callback(length: number): boolean {
+      receive(length);
+      return true;
+    },
+  };
+  const socket = new Socket({ handle, allowHalfOpen: true, onread } as SocketConstructorOpts);
+  // What is left of the accepted one only has to be taken off node:net's count of connections.
+  (accepted as unknown as WithHandle)._handle = null;
+  accepted.destroy();
+  return socket;
+}
+
+function accept(server: Server, accepted: Socket): void {
+  let connection: Connection | undefined;
+  const socket = withReadBuffer(accepted, (length) => connection?.receive(READ_BUFFER, length));
   socket.setNoDelay(true);
   const keepAliveSeconds = server.config.number("tcp-keepalive");
   if (keepAliveSeconds > 0) socket.setKeepAlive(true, keepAliveSeconds * 1000);
   // A reset by the client is an ordinary end; `close` follows.
   socket.on("error", () => {});
-  const connection = server.connect(new SocketTransport(socket));
-  if (connection === undefined) return;
-  attach(socket, connection);
+  connection = server.connect(new SocketTransport(socket));
+  if (connection !== undefined) attach(socket, connection);
 }
 
 function attach(socket: Socket, connection: Connection): void {
-  socket.on("data", (chunk: Buffer) => connection.receive(chunk));
   socket.on("drain", () => connection.drained());
   // A client that has sent its last request still wants the replies.
   socket.on("end", () => connection.closeAfterReply());
   socket.on("close", () => connection.ended());
+  socket.resume();
 }
 
 function listenOn(net: NetServer, address: string | undefined, port: number, backlog: number): Promise<number> {
@@ -112,7 +141,7 @@ export async function listen(server: Server): Promise<Listener> {
   for (const word of config.text("bind").split(/ +/)) {
     const optional = word.startsWith("-");
     const address = optional ? word.slice(1) : word;
-    const net = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(server, socket));
+    const net = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => accept(server, socket));
     try {
       // The port that the first address got, if any was wanted (port 0), is that of the others, too.
       port = await listenOn(

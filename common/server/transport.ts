@@ -24,8 +24,8 @@ export interface Transport {
 
 /** What a transport tells its connection. */
 export interface Receiver {
-  /** Bytes have come. `chunk` belongs to the transport again when the call returns. */
-  receive(chunk: Buffer): void;
+  /** Bytes have come: the first `length` of `chunk` (all), which belongs to the transport again when the call returns. */
+  receive(chunk: Buffer, length?: number): void;
   /** The transport was `backlogged`, and now everything has left. */
   drained(): void;
   /** Nothing more will come or can be sent. Called once. */

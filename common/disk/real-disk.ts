@@ -268,10 +268,14 @@ function readOr(path: string, missing: string): string {
   }
 }
 
-/** When a process started, in clock ticks since boot: field 22 of /proc/PID/stat, counted behind the name's last ")". */
+/**
+ * When a process started, in clock ticks since boot: field 22 of /proc/PID/stat, counted behind the name's last ")". A
+ * killed process that its parent has not collected yet (state Z) has ended: it holds nothing any more.
+ */
 function startOf(pid: number | "self"): string {
   const stat = readOr(`/proc/${pid}/stat`, "");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "-";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? "-" : (fields[19] ?? "-");
 }
 
 function bootId(): string {

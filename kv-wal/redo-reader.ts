@@ -24,7 +24,7 @@ import {
 import { Redo, redoLength } from "./redo-records.ts";
 import type { Checkpoint, RedoRing } from "./redo-ring.ts";
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 128 << 10;
 
 /** A mini-transaction: its records are `bytes[from, to)`, END included; it ends at `lsn`. */
 export type VisitGroup = (bytes: Buffer, from: number, to: number, lsn: number) => void;

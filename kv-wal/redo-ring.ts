@@ -33,7 +33,7 @@ export const RING_HEADER_BYTES = 4 * BLOCK_SIZE;
 const FILE_MAGIC = 0x44525754;
 const CHECKPOINT_MAGIC = 0x50435754;
 const VERSION = 1;
-const ZERO_CHUNK_BYTES = 1 << 20;
+const ZERO_CHUNK_BYTES = 256 << 10;
 
 export interface Checkpoint {
   readonly number: number;

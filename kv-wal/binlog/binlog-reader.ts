@@ -7,7 +7,7 @@ import { CorruptFile } from "../../common/errors.ts";
 import { readU48 } from "../bytes-view.ts";
 import { BINLOG_MAGIC, EVENT_HEADER_BYTES, EventType, eventHolds, eventSize } from "./events.ts";
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 128 << 10;
 const EVENT_BYTES_MIN = EVENT_HEADER_BYTES + 4;
 
 /** A whole event: `buffer[at, end)`, which starts at file position `position`. */

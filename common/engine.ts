@@ -7,9 +7,6 @@
 import type { Call } from "./command/call.ts";
 import type { Keyspace } from "./keyspace/keyspace.ts";
 
-/** A position in an engine's log: bytes since the data folder was made. Exact up to 2^53. */
-export type Lsn = number;
-
 /** What recovery found and did, in the order it happened, for the log and for people. */
 export interface Recovery {
   /** One line each: "replayed 1204 commands from appendonly.aof.1.incr.aof", "cut 17 bytes of a torn tail at offset 5120". */

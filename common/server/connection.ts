@@ -11,13 +11,16 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
-import type { Client, ReplyMode, Session, Transaction } from "../command/session.ts";
-import { Watcher } from "../keyspace/watch.ts";
-import { BROKEN, COMMAND, RequestReader } from "../resp/request-reader.ts";
+import type { Client, ReplyMode, ServerView, Session, Transaction } from "../command/session.ts";
+import type { Engine } from "../engine.ts";
+import type { Host } from "../host.ts";
+import { Watcher, type WatchRegistry } from "../keyspace/watch.ts";
+import { BROKEN, COMMAND, type RequestLimits, RequestReader } from "../resp/request-reader.ts";
 import { ClientCall } from "./client-call.ts";
-import type { Server } from "./server.ts";
+import type { Caller, Dispatcher } from "./dispatch.ts";
+import type { Statistics } from "./statistics.ts";
 import type { Receiver, Transport } from "./transport.ts";
-import type { Output, Sender } from "./turn.ts";
+import type { Output, Sender, Turn } from "./turn.ts";
 
 const INPUT_BYTES_PER_TURN = 256 * 1024;
 /** Most bytes of replies that wait for the end of their turn, or for its settle. */
@@ -25,7 +28,25 @@ const OUTPUT_BYTES_MAX = 1024 * 1024;
 
 type Stall = "turn" | "output" | "pause";
 
-export class Connection implements Client, Session, Sender, Receiver {
+/** The server as a connection sees it. */
+export interface ConnectionServer extends ServerView {
+  readonly engine: Engine;
+  readonly host: Host;
+  readonly turn: Turn;
+  readonly dispatcher: Dispatcher;
+  readonly statistics: Statistics;
+  readonly watches: WatchRegistry;
+  readonly requestLimits: RequestLimits;
+  readonly failed: boolean;
+  readonly countError: (message: Bytes) => void;
+  log(level: "warning", line: string): void;
+  fail(error: unknown): void;
+  holdBack(connection: Connection): void;
+  checkOutputLimit(connection: Connection): void;
+  disconnected(connection: Connection): void;
+}
+
+export class Connection implements Caller, Session, Sender, Receiver {
   readonly id: number;
   readonly client: Client = this;
   readonly call: ClientCall;
@@ -41,7 +62,7 @@ export class Connection implements Client, Session, Sender, Receiver {
   readonly createdAt: number;
   lastRequestAt: number;
 
-  readonly #server: Server;
+  readonly #server: ConnectionServer;
   readonly #transport: Transport;
   readonly #reader: RequestReader;
   #stall: Stall | undefined;
@@ -57,7 +78,7 @@ export class Connection implements Client, Session, Sender, Receiver {
   /** When the output began to be above the soft limit; 0: it is not. */
   softLimitSince = 0;
 
-  constructor(id: number, server: Server, transport: Transport) {
+  constructor(id: number, server: ConnectionServer, transport: Transport) {
     this.id = id;
     this.#server = server;
     this.#transport = transport;
@@ -253,7 +274,6 @@ export class Connection implements Client, Session, Sender, Receiver {
     this.#server.disconnected(this);
   }
 
-  /** Puts a command into the queue of MULTI; `args` is its own copy. */
   enqueue(command: Command, args: readonly Bytes[]): void {
     this.transaction.queue.push({ command, args });
     for (const arg of args) this.queuedBytes += arg.length;

@@ -13,10 +13,10 @@ import { acceptsCount, type Command } from "../command/define.ts";
 import { arityError, unknownSubcommandError } from "../command/errors.ts";
 import { NO_MULTI, WRITE } from "../command/flags.ts";
 import { invoke } from "../command/invoke.ts";
-import type { PauseMode } from "../command/session.ts";
+import type { Client, PauseMode } from "../command/session.ts";
 import type { Engine } from "../engine.ts";
 import type { Clock } from "../host.ts";
-import type { Connection } from "./connection.ts";
+import type { ClientCall } from "./client-call.ts";
 import type { CommandStatistics, Statistics } from "./statistics.ts";
 import type { Turn } from "./turn.ts";
 
@@ -30,6 +30,13 @@ const NEVER_QUEUED: ReadonlySet<string> = new Set(["exec", "discard", "multi", "
 const SPELLINGS_MAX = 4096;
 /** The preview of arguments in the error for an unknown command. */
 const PREVIEW_LENGTH_MAX = 128;
+
+/** A connection as dispatch sees it. */
+export interface Caller extends Client {
+  readonly call: ClientCall;
+  /** Puts a command into the queue of MULTI; `args` is its own copy. */
+  enqueue(command: Command, args: readonly Bytes[]): void;
+}
 
 /** A command as dispatch sees it. */
 interface Entry {
@@ -71,35 +78,35 @@ export class Dispatcher {
   }
 
   /** Runs, queues or refuses a request. False: CLIENT PAUSE holds it back, and nothing was done. */
-  run(connection: Connection, args: readonly Bytes[]): boolean {
+  run(caller: Caller, args: readonly Bytes[]): boolean {
     const name = args[0]!;
     let entry = this.#spellings.get(name) ?? this.#find(name);
     if (entry === undefined) {
-      this.#refuseUnknown(connection, args);
+      this.#refuseUnknown(caller, args);
       return true;
     }
     if (entry.subcommands !== undefined && args.length > 1) {
       const subcommand = entry.subcommands.get(args[1]!.toLowerCase());
       if (subcommand === undefined) {
-        this.#refuse(connection, entry, unknownSubcommandError(entry.command.name, args[1]!).message);
+        this.#refuse(caller, entry, unknownSubcommandError(entry.command.name, args[1]!).message);
         return true;
       }
       entry = subcommand;
     }
     if (!acceptsCount(entry.command, args.length)) {
-      this.#refuse(connection, entry, arityError(entry.command.fullName).message);
+      this.#refuse(caller, entry, arityError(entry.command.fullName).message);
       return true;
     }
     const refusal = this.#engine.writeRefusal;
-    if (refusal !== undefined && this.#writes(connection, entry)) {
-      this.#refuse(connection, entry, refusal);
+    if (refusal !== undefined && this.#writes(caller, entry)) {
+      this.#refuse(caller, entry, refusal);
       return true;
     }
-    if (this.paused !== undefined && (this.paused === "all" || this.#writes(connection, entry))) return false;
+    if (this.paused !== undefined && (this.paused === "all" || this.#writes(caller, entry))) return false;
     this.#statistics.commands++;
-    if (connection.transaction.open && entry.queued) this.#queue(connection, entry, args);
-    else if (connection.replyMode === "on") this.#execute(connection, entry, args);
-    else this.#executeSilently(connection, entry, args);
+    if (caller.transaction.open && entry.queued) this.#queue(caller, entry, args);
+    else if (caller.replyMode === "on") this.#execute(caller, entry, args);
+    else this.#executeSilently(caller, entry, args);
     return true;
   }
 
@@ -110,8 +117,8 @@ export class Dispatcher {
     this.#timed = undefined;
   }
 
-  #execute(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
-    const { call } = connection;
+  #execute(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
+    const { call } = caller;
     const { statistics } = entry;
     if (statistics !== this.#timed) this.#time(statistics);
     statistics.calls++;
@@ -129,49 +136,48 @@ export class Dispatcher {
   }
 
   /** Under CLIENT REPLY OFF or SKIP. CLIENT REPLY ON answers even then. */
-  #executeSilently(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
-    const { reply } = connection.call;
+  #executeSilently(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
+    const { reply } = caller.call;
     const mark = reply.mark;
-    if (connection.replyMode === "skip-next") connection.replyMode = "skipping";
-    this.#execute(connection, entry, args);
-    const mode = connection.replyMode as Connection["replyMode"];
+    if (caller.replyMode === "skip-next") caller.replyMode = "skipping";
+    this.#execute(caller, entry, args);
+    const mode = caller.replyMode as Caller["replyMode"];
     if (mode === "on") return;
     reply.rewind(mark);
-    if (mode === "skipping") connection.replyMode = "on";
+    if (mode === "skipping") caller.replyMode = "on";
   }
 
-  #queue(connection: Connection, entry: Entry, args: readonly Bytes[]): void {
+  #queue(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
     if ((entry.command.flags & NO_MULTI) !== 0) {
-      this.#refuse(connection, entry, "ERR Command not allowed inside a transaction");
+      this.#refuse(caller, entry, "ERR Command not allowed inside a transaction");
       return;
     }
-    connection.enqueue(entry.command, args.slice());
-    if (connection.replyMode === "on") connection.call.reply.simple("QUEUED");
+    caller.enqueue(entry.command, args.slice());
+    if (caller.replyMode === "on") caller.call.reply.simple("QUEUED");
   }
 
   /** A browser made to POST here by a hostile page sends HTTP: closed without a word, before its body is taken for commands. */
-  #refuseUnknown(connection: Connection, args: readonly Bytes[]): void {
-    if (/^(post|host:)$/i.test(args[0]!)) connection.kill();
-    else this.#refuse(connection, undefined, unknownCommand(args));
+  #refuseUnknown(caller: Caller, args: readonly Bytes[]): void {
+    if (/^(post|host:)$/i.test(args[0]!)) caller.kill();
+    else this.#refuse(caller, undefined, unknownCommand(args));
   }
 
-  #refuse(connection: Connection, entry: Entry | undefined, message: Bytes): void {
-    const { transaction, call } = connection;
+  #refuse(caller: Caller, entry: Entry | undefined, message: Bytes): void {
+    const { transaction, call } = caller;
     if (entry !== undefined) entry.statistics.rejected++;
     if (entry?.isExec === true && transaction.open) {
-      connection.endTransaction();
+      caller.endTransaction();
       call.reply.error(`EXECABORT Transaction discarded because of: ${message.replace(/^-?ERR /, "")}`);
       return;
     }
     if (transaction.open) transaction.failed = true;
-    if (connection.replyMode === "on") call.reply.error(message);
-    else if (connection.replyMode === "skip-next") connection.replyMode = "on";
+    if (caller.replyMode === "on") call.reply.error(message);
+    else if (caller.replyMode === "skip-next") caller.replyMode = "on";
   }
 
-  #writes(connection: Connection, entry: Entry): boolean {
+  #writes(caller: Caller, entry: Entry): boolean {
     return (
-      entry.writes ||
-      (entry.isExec && connection.transaction.queue.some(({ command }) => (command.flags & WRITE) !== 0))
+      entry.writes || (entry.isExec && caller.transaction.queue.some(({ command }) => (command.flags & WRITE) !== 0))
     );
   }
 

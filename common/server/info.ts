@@ -2,9 +2,12 @@
  * INFO: the sections of the server, in Redis's order and words, joined by those of the engine.
  */
 import type { Bytes } from "../bytes.ts";
+import type { Client } from "../command/session.ts";
 import { REDIS_VERSION, TWOLOG_VERSION } from "../command/version.ts";
-import type { InfoSection } from "../engine.ts";
-import type { Server } from "./server.ts";
+import type { Config } from "../config.ts";
+import type { Engine, InfoSection } from "../engine.ts";
+import type { Host } from "../host.ts";
+import type { Statistics } from "./statistics.ts";
 
 /** The process around the server, for figures that are not the server's own. */
 export interface ProcessView {
@@ -17,12 +20,25 @@ export interface ProcessView {
   cpu(): { readonly user: number; readonly system: number };
 }
 
+/** The server as INFO sees it. */
+export interface InfoSource {
+  readonly engine: Engine;
+  readonly host: Host;
+  readonly config: Config;
+  readonly statistics: Statistics;
+  readonly startedAt: number;
+  readonly runId: string;
+  readonly port: number;
+  readonly clientCount: number;
+  clients(): Iterable<Client>;
+}
+
 type Entries = InfoSection["entries"];
 
 /** Sections that only `INFO all`, `everything` or their name shows. */
 const NOT_BY_DEFAULT: ReadonlySet<string> = new Set(["commandstats"]);
 
-function serverSection(server: Server, process: ProcessView | undefined): Entries {
+function serverSection(server: InfoSource, process: ProcessView | undefined): Entries {
   const uptime = Math.max(0, Math.floor((server.host.clock.now() - server.startedAt) / 1000));
   return [
     ["redis_version", REDIS_VERSION],
@@ -48,7 +64,7 @@ function serverSection(server: Server, process: ProcessView | undefined): Entrie
   ];
 }
 
-function clientsSection(server: Server): Entries {
+function clientsSection(server: InfoSource): Entries {
   return [
     ["connected_clients", server.clientCount],
     ["maxclients", server.config.number("maxclients")],
@@ -58,7 +74,7 @@ function clientsSection(server: Server): Entries {
   ];
 }
 
-function memorySection(_server: Server, process: ProcessView | undefined): Entries {
+function memorySection(_server: InfoSource, process: ProcessView | undefined): Entries {
   if (process === undefined) return [];
   const { used, resident } = process.memory();
   return [
@@ -72,7 +88,7 @@ function memorySection(_server: Server, process: ProcessView | undefined): Entri
   ];
 }
 
-function statsSection({ statistics }: Server): Entries {
+function statsSection({ statistics }: InfoSource): Entries {
   return [
     ["total_connections_received", statistics.connections],
     ["total_commands_processed", statistics.commands],
@@ -92,7 +108,7 @@ function replicationSection(): Entries {
   ];
 }
 
-function cpuSection(_server: Server, process: ProcessView | undefined): Entries {
+function cpuSection(_server: InfoSource, process: ProcessView | undefined): Entries {
   if (process === undefined) return [];
   const { user, system } = process.cpu();
   return [
@@ -101,7 +117,7 @@ function cpuSection(_server: Server, process: ProcessView | undefined): Entries 
   ];
 }
 
-function commandStatsSection({ statistics }: Server): Entries {
+function commandStatsSection({ statistics }: InfoSource): Entries {
   return [...statistics.byCommand.values()]
     .filter(({ calls, rejected }) => calls > 0 || rejected > 0)
     .map(({ name, calls, timeMs, rejected, failed }) => {
@@ -114,11 +130,11 @@ function commandStatsSection({ statistics }: Server): Entries {
     });
 }
 
-function errorStatsSection({ statistics }: Server): Entries {
+function errorStatsSection({ statistics }: InfoSource): Entries {
   return [...statistics.errors].map(([code, count]) => [`errorstat_${code}`, `count=${count}`] as const);
 }
 
-function keyspaceSection({ engine }: Server): Entries {
+function keyspaceSection({ engine }: InfoSource): Entries {
   return engine.keyspace.databases
     .filter((database) => database.size > 0)
     .map(
@@ -128,7 +144,7 @@ function keyspaceSection({ engine }: Server): Entries {
 
 const SECTIONS: readonly (readonly [
   name: string,
-  entries: (server: Server, process: ProcessView | undefined) => Entries,
+  entries: (server: InfoSource, process: ProcessView | undefined) => Entries,
 ])[] = [
   ["server", serverSection],
   ["clients", clientsSection],
@@ -145,7 +161,7 @@ const SECTIONS: readonly (readonly [
 ];
 
 /** The text of INFO for the named sections; none: the default ones. */
-export function infoText(server: Server, process: ProcessView | undefined, names: readonly string[]): Bytes {
+export function infoText(server: InfoSource, process: ProcessView | undefined, names: readonly string[]): Bytes {
   const ofEngine = new Map(server.engine.info().map((section) => [section.name, section.entries]));
   const all = names.includes("all") || names.includes("everything");
   const usual = names.length === 0 || names.includes("default");

@@ -6,7 +6,7 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
-import type { Client, PauseMode, ServerServices, ServerView } from "../command/session.ts";
+import type { Client, PauseMode, ServerServices } from "../command/session.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { CommandError } from "../errors.ts";
@@ -14,9 +14,9 @@ import type { Host } from "../host.ts";
 import { WatchRegistry } from "../keyspace/watch.ts";
 import type { RequestLimits } from "../resp/request-reader.ts";
 import { type ConfigFile, rewriteConfigText } from "./config-file.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type ConnectionServer } from "./connection.ts";
 import { Dispatcher } from "./dispatch.ts";
-import { infoText, type ProcessView } from "./info.ts";
+import { type InfoSource, infoText, type ProcessView } from "./info.ts";
 import { Statistics } from "./statistics.ts";
 import type { Transport } from "./transport.ts";
 import { Turn } from "./turn.ts";
@@ -46,7 +46,7 @@ const IDLE_BUDGET_MS = 5;
 const SAMPLE_MS = 100;
 const LEVELS: readonly string[] = ["debug", "verbose", "notice", "warning", "nothing"];
 
-export class Server implements ServerView, ServerServices {
+export class Server implements ConnectionServer, InfoSource, ServerServices {
   readonly services: ServerServices = this;
   readonly config: Config;
   readonly engine: Engine;

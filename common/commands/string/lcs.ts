@@ -24,11 +24,11 @@ export const lcs = command("lcs", {
     options({
       len: flag("LEN"),
       idx: flag("IDX"),
-      minMatchLength: option("MINMATCHLEN", integer("min-match-len")),
-      withMatchLength: flag("WITHMATCHLEN"),
+      minMatchLen: option("MINMATCHLEN", integer("min-match-len")),
+      withMatchLen: flag("WITHMATCHLEN"),
     }),
   ],
-  run(call, key1, key2, { len, idx, minMatchLength = 0, withMatchLength = false }) {
+  run(call, key1, key2, { len, idx, minMatchLen = 0, withMatchLen = false }) {
     const a = stringOf(call, key1);
     const b = stringOf(call, key2);
     if (len === true && idx === true) {
@@ -38,11 +38,11 @@ export const lcs = command("lcs", {
     if (len === true) return call.reply.integer(table.at(-1)!);
     const { text, ranges } = walkBack(table, a, b);
     if (idx === undefined) return call.reply.bulk(text);
-    const shown = ranges.filter((range) => range.length >= minMatchLength);
+    const shown = ranges.filter((range) => range.length >= minMatchLen);
     call.reply.map(2);
     call.reply.bulk("matches");
     call.reply.array(shown.length);
-    for (const range of shown) replyRange(call, range, withMatchLength);
+    for (const range of shown) replyRange(call, range, withMatchLen);
     call.reply.bulk("len");
     call.reply.integer(text.length);
   },

@@ -8,6 +8,7 @@
  */
 import type { Config } from "../../common/config.ts";
 import type { Host } from "../../common/host.ts";
+import type { BufferPool } from "../../kv-wal/buffer-pool.ts";
 import { createWalEngine, type WalEngine } from "../../kv-wal/engine.ts";
 import { PageCleaner } from "../../kv-wal/page-cleaner.ts";
 import type { RedoLog } from "../../kv-wal/redo-log.ts";
@@ -39,10 +40,19 @@ function overridden<T extends object>(target: T, replaced: (key: PropertyKey) =>
 
 class CarelessCleaner extends PageCleaner {
   readonly #view: CarelessView;
+  readonly #pool: BufferPool;
 
   constructor(host: Host, storage: Storage, view: CarelessView) {
     super(host, storage.pool, view.redo, storage.doublewrite, storage.space, storage.binlog);
     this.#view = view;
+    this.#pool = storage.pool;
+  }
+
+  /** One page at a time: written all at once they would be a consistent, if unlogged, whole. */
+  override idle(): void {
+    const frames = this.#pool.oldestDirty(1, Number.POSITIVE_INFINITY);
+    if (frames.length > 0) this.writeFrames(frames);
+    this.checkpoint();
   }
 
   override checkpoint(): void {

@@ -78,7 +78,13 @@ export async function runServer(engine: Engine, host: Host, config: Config, opti
       process: PROCESS,
     });
   }, unlock);
-  const listener = await start(() => listen(server), unlock);
+  const listener = await start(
+    () => listen(server),
+    () => {
+      server.stop();
+      unlock();
+    },
+  );
   let closing: Promise<void> | undefined;
   const stop = async () => {
     listener.close();
@@ -100,12 +106,12 @@ export async function runServer(engine: Engine, host: Host, config: Config, opti
   return { port: listener.port, server, closed, close };
 }
 
-/** Runs a step of the start; when it fails, the folder is free again. */
-async function start<T>(step: () => T | Promise<T>, unlock: () => void): Promise<T> {
+/** Runs a step of the start; when it fails, `undo` frees what was taken. */
+async function start<T>(step: () => T | Promise<T>, undo: () => void): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    unlock();
+    undo();
     throw error;
   }
 }

@@ -248,6 +248,7 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
   }
 
   shutdown(): void {
+    this.log("notice", "SHUTDOWN received, closing");
     this.turn.next(() => this.#options.shutdown());
   }
 }

@@ -41,7 +41,7 @@ export interface ExploreOptions {
   /** Recover each recovered disk again, one in so many; 0: never. */
   readonly againOneIn: number;
   readonly seed: number;
-  /** Only events after this order. */
+  /** Only events of this order or a higher one: whatever has a lower one had happened before. */
   readonly from?: number;
 }
 
@@ -93,12 +93,22 @@ export function explore(run: SimulatedRun, options: ExploreOptions, visit: (judg
   return new Explorer(run, options, visit).explore();
 }
 
+/** A disk that a crash of `run` may leave: at an event that the seed chooses, of a kind that it chooses. */
+export function crashSomewhere(run: SimulatedRun, seed: number): MemoryDisk {
+  const random = new SeededRandom(seed);
+  const states = new CrashStates(run.plan.base);
+  for (const event of run.timeline.slice(0, 1 + random.below(run.timeline.length))) {
+    if (event.kind === "disk") states.apply(event.operation);
+  }
+  return random.pick([() => states.kill(), () => states.power(), () => states.powerSome(random, "in order")])();
+}
+
 class Explorer {
   readonly #run: SimulatedRun;
   readonly #options: ExploreOptions;
   readonly #visit: (judged: Judged) => void;
   readonly #random: SeededRandom;
-  readonly #states = new CrashStates();
+  readonly #states: CrashStates;
   /** The last verdict of a state, for events that change neither the disk nor what the clients know. */
   readonly #verdicts = new Map<
     CrashState,
@@ -119,6 +129,7 @@ class Explorer {
     this.#options = options;
     this.#visit = visit;
     this.#random = new SeededRandom(options.seed);
+    this.#states = new CrashStates(run.plan.base);
   }
 
   explore(): Exploration {

@@ -9,13 +9,14 @@ import RedisParser from "redis-parser";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
 import { COMMANDS } from "../common/commands/table.ts";
 import type { Disk } from "../common/disk/disk.ts";
+import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { Server } from "../common/server/server.ts";
 import type { Transport } from "../common/server/transport.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
 import { History, type Operation } from "./history.ts";
 import type { Policy } from "./policy.ts";
 import { ORDINARY_SYNCS, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "./simulator.ts";
-import { type Planned, SETUP, Workload } from "./workload.ts";
+import { type Planned, SETUP, SETUP_AGAIN, Workload } from "./workload.ts";
 
 /** What is to be run. */
 export interface RunPlan {
@@ -36,6 +37,8 @@ export interface RunPlan {
   readonly restMs?: number;
   /** The clients' plans; without it, the workload of workload.ts. */
   readonly plan?: (client: number) => { next(): Planned };
+  /** What an earlier life left on the disk, everything on it durable; its data are flushed by the setup. */
+  readonly base?: MemoryDisk;
   /** Builds the engine; a wrong order (compare/orders) replaces it. */
   readonly create?: CreateEngine;
   /** A disk between the engine and the recorded one. */
@@ -59,7 +62,13 @@ const LIMIT_MS = 120_000;
 export function simulate(plan: RunPlan): SimulatedRun {
   const simulation = new Simulation(plan.seed);
   const history = new History();
-  const host = new SimulatedHost(simulation, plan.timing ?? ORDINARY_SYNCS, () => history.now, plan.wrapDisk);
+  const host = new SimulatedHost(
+    simulation,
+    plan.timing ?? ORDINARY_SYNCS,
+    () => history.now,
+    plan.base,
+    plan.wrapDisk,
+  );
   let failure: unknown;
   const config = configFor(plan.policy.engine, { ...plan.policy.directives, ...plan.directives });
   const engine = (plan.create ?? createEngine)(plan.policy.engine, host, config);
@@ -93,7 +102,7 @@ export function simulate(plan: RunPlan): SimulatedRun {
   const setup = new ScriptedClient(
     context,
     plan.clients,
-    { next: () => SETUP },
+    { next: () => (plan.base === undefined ? SETUP : SETUP_AGAIN) },
     { operations: 1, batch: 1, thinkMs: [0, 0] },
     start,
   );

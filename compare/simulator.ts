@@ -110,11 +110,15 @@ export class SimulatedHost implements Host {
   readonly #simulation: Simulation;
   readonly #order: () => number;
 
-  /** `order` numbers the events: the history's. `wrap` puts a disk between the engine and the record. */
+  /**
+   * `order` numbers the events: the history's. `base` is what the disk holds at the start. `wrap` puts a disk between the
+   * engine and the record.
+   */
   constructor(
     simulation: Simulation,
     timing: SyncTiming,
     order: () => number,
+    base: MemoryDisk = new MemoryDisk(),
     wrap: (disk: Disk) => Disk = (disk) => disk,
   ) {
     this.#simulation = simulation;
@@ -128,7 +132,7 @@ export class SimulatedHost implements Host {
       this.longestSyncMs = Math.max(this.longestSyncMs, delay);
       return delay;
     };
-    const memory = new MemoryDisk(
+    const memory = base.clone(
       (complete) => simulation.after(syncTime(), complete),
       () => simulation.sleep(syncTime()),
     );

@@ -36,6 +36,9 @@ export const SETUP: Planned = {
   commands: [["MSET", ...Array.from({ length: ACCOUNTS }, (_, n) => [`bank:${n}`, String(OPENING_BALANCE)]).flat()]],
 };
 
+/** On a disk with an earlier life's data: everything goes, and the accounts are opened, in one transaction. */
+export const SETUP_AGAIN: Planned = { kind: "transaction", commands: [["FLUSHALL"], ...SETUP.commands] };
+
 /** All keys that the workload of so many clients can write. */
 export function workloadKeys(clients: number): {
   readonly strings: readonly Bytes[];

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import t from "tap";
 import type { CreateEngine } from "../compare/engines.ts";
-import { type CrashState, explore } from "../compare/explore.ts";
+import { type CrashState, crashSomewhere, explore } from "../compare/explore.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createPageBeforeRedo } from "../compare/orders/page-before-redo.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
@@ -30,10 +30,10 @@ function run(under: Policy, seed: number, size = SIZE, create?: CreateEngine): S
 }
 
 /** Crashes a run everywhere; returns the first violations, each with what is needed to run it again. */
-function violationsOf(of: SimulatedRun, states: readonly CrashState[]): { crashes: number; found: string[] } {
+function violationsOf(of: SimulatedRun, states: readonly CrashState[], from = 0): { crashes: number; found: string[] } {
   const found: string[] = [];
   const { seed, policy: under } = of.plan;
-  const options = { states: new Set(states), partlyKeptOneIn: 4, againOneIn: 20, seed };
+  const options = { states: new Set(states), partlyKeptOneIn: 4, againOneIn: 20, seed, from };
   const { judged } = explore(of, options, ({ state, event, verdict }) => {
     for (const { kind, rule, command, detail } of found.length < 5 ? verdict.violations : []) {
       found.push(
@@ -89,6 +89,20 @@ t.test("a crash at any disk operation breaks no promise", async (t) => {
       t.same(result.found, [], `kv-${under.engine} ${under.name}, seed ${seed}`);
     }
     t.ok(crashes > seeds * 400, `${crashes} crashes of kv-${under.engine} ${under.name}`);
+  }
+});
+
+t.test("a second life: crashed, recovered, loaded, and crashed again at any disk operation", async (t) => {
+  for (const under of [policy("aof", "always"), policy("wal", "1/1")]) {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const base = crashSomewhere(run(under, seed), seed);
+      const plan = { ...powerPlan(under, seed + 100, SIZE, SMALL[under.engine]), base };
+      const of = simulate(plan);
+      t.equal(of.failure, undefined);
+      const from = (of.history.clients[of.setupClient]?.[0]?.answered?.order ?? 0) + 1;
+      const { found } = violationsOf(of, ["kill", "power, unsynced dropped", "power, kept in order"], from);
+      t.same(found, [], `kv-${under.engine} ${under.name}, seed ${seed}`);
+    }
   }
 });
 

@@ -155,14 +155,14 @@ export class MemoryDisk implements Disk {
   }
 
   /** A disk with the same live and durable state, unlocked, independent from here on. Background syncs stay behind. */
-  clone(schedule: SyncScheduler = soon): MemoryDisk {
+  clone(schedule: SyncScheduler = soon, wait: () => void = () => {}): MemoryDisk {
     const copies = new Map<Inode, Inode>();
     const copyOf = (inode: Inode): Inode => {
       const copy = copies.get(inode) ?? new Inode(inode.live.copy(), inode.durable.copy());
       copies.set(inode, copy);
       return copy;
     };
-    const disk = new MemoryDisk(schedule);
+    const disk = new MemoryDisk(schedule, wait);
     for (const [path, inode] of this.#live) disk.#live.set(path, inode && copyOf(inode));
     for (const [path, inode] of this.#durable) disk.#durable.set(path, inode && copyOf(inode));
     return disk;

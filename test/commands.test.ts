@@ -14,10 +14,10 @@ import { findKeys, legacyRange } from "../common/command/keys.ts";
 import { option, options } from "../common/command/options.ts";
 import { counted, many } from "../common/command/phrases.ts";
 import { COMMANDS, lookup, resolve } from "../common/commands/table.ts";
-import { CommandRunner } from "./support/command-runner.ts";
+import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
-import { RedisServer } from "./support/redis-server.ts";
-import { parseReply, type Reply } from "./support/replies.ts";
+import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
+import { formatReply, parseReply, type Reply, sortReply } from "./support/replies.ts";
 
 type Plain = string | number | null | Plain[] | { [name: string]: Plain };
 
@@ -275,4 +275,41 @@ t.test("keys are found by place, by number and by keyword", async (t) => {
     findKeys(mixed.keySpecs, "into a b c".split(" ")).map((found) => `${found.key} ${found.use.access}`),
     ["a OW UPDATE", "b RO ACCESS", "c RO ACCESS"],
   );
+});
+
+const withRedis = redisServerInstalled() ? {} : { skip: "no redis-server here" };
+
+t.test("random numbers, patterns and strings give what Redis gives", withRedis, async (t) => {
+  const redis = await RedisServer.start();
+  t.teardown(() => redis.close());
+  const runner = new CommandRunner(new ModelKeyspace());
+  const pick = pseudoRandom(20_260_801);
+  const digits = (count: number) => Array.from({ length: count }, () => pick(10)).join("");
+  const letters = (alphabet: string, count: number) =>
+    Array.from({ length: count }, () => alphabet[pick(alphabet.length)]).join("");
+  const number = () => {
+    const whole = (pick(2) === 0 ? "-" : "") + digits(1 + pick(22));
+    const fraction = pick(3) === 0 ? "" : `.${digits(1 + pick(24))}`;
+    return whole + fraction + (pick(4) === 0 ? `e${pick(2) === 0 ? "-" : ""}${pick(pick(3) === 0 ? 5200 : 20)}` : "");
+  };
+  const differing: string[] = [];
+  const compare = async (...args: Bytes[]) => {
+    const shown = (reply: Reply) => formatReply(args[0] === "KEYS" ? sortReply(reply, 1) : reply).join(" ");
+    const ours = shown(parseReply(runner.run(...args)));
+    const theirs = shown(await redis.run(args));
+    if (ours !== theirs) differing.push(`${args.join(" ")}: ${ours}, Redis ${theirs}`);
+  };
+  for (let round = 0; round < 500; round++) {
+    if (pick(3) === 0) await compare("SET", "n", number());
+    await compare("INCRBYFLOAT", "n", number());
+    const text = letters("abc^-]\\", pick(7));
+    await compare("SET", text, "1");
+    await compare("KEYS", letters("ab*?[]^-\\*c", 1 + pick(8)) + text.slice(-1));
+    await compare("DEL", text);
+    await compare("MSET", "x", letters("abcd", pick(20)), "y", letters("abcd", pick(20)));
+    await compare("LCS", "x", "y", "IDX", "WITHMATCHLEN", "MINMATCHLEN", String(pick(4)));
+    await compare("GETRANGE", "x", String(pick(50) - 25), String(pick(50) - 25));
+    await compare("DEL", "x", "y");
+  }
+  t.same(differing, []);
 });

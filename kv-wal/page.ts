@@ -23,9 +23,10 @@
  *
  * Keys are compared word by word, then by tail as memcmp. In a node, the first record counts as smaller than every key.
  *
- * Invariants: P1 slots are strictly ascending in key order. P2 heap top + 2 × records <= 16384. P3 the records and the
- * garbage fill the heap exactly. P4 a function here is a pure function of the page and its arguments: replaying the
- * same redo records gives the same bytes. P5 no record takes more than half a page, so one split always makes room.
+ * Invariants: P1 slots are strictly ascending in key order (a node's from its second on). P2 heap top + 2 × records <=
+ * 16384. P3 the records and the garbage fill the heap exactly. P4 a function here is a pure function of the page and its
+ * arguments: replaying the same redo records gives the same bytes. P5 no record takes more than half a page, so one split
+ * always makes room.
  */
 import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
@@ -159,26 +160,35 @@ export class Arena {
 
   /** The first slot whose key is >= the given one; the number of records when there is none. */
   lowerBound(base: number, hi: number, mid: number, low: number, tail: Bytes): number {
-    let from = 0;
-    let to = this.countOf(base);
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.compare(this.recordAt(base, middle), hi, mid, low, tail) < 0) from = middle + 1;
-      else to = middle;
-    }
-    return from;
+    return this.#bound(base, 0, hi, mid, low, tail, 0);
   }
 
   /** The slot of the child that may hold the key: the last one whose key is <= it, or the first one. */
   childSlot(base: number, hi: number, mid: number, low: number, tail: Bytes): number {
-    let from = 1;
-    let to = this.countOf(base);
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.compare(this.recordAt(base, middle), hi, mid, low, tail) <= 0) from = middle + 1;
-      else to = middle;
+    return this.#bound(base, 1, hi, mid, low, tail, 1) - 1;
+  }
+
+  /**
+   * The first slot from `from` on whose key is, compared with the given one, >= `least`: 0 for >=, 1 for >. The comparison is
+   * written out, because this loop is where reads spend their time; the tails are looked at only when all words agree.
+   */
+  #bound(base: number, from: number, hi: number, mid: number, low: number, tail: Bytes, least: number): number {
+    const { words, halves } = this;
+    const slots = (base + PAGE_SIZE - 2) >> 1;
+    let first = from;
+    let end = halves[(base + PAGE_COUNT_AT) >> 1]!;
+    while (first < end) {
+      const middle = (first + end) >>> 1;
+      const record = base + halves[slots - middle]!;
+      const at = record >> 2;
+      let order = words[at + 2]! - low;
+      if (words[at]! !== hi) order = words[at]! - hi;
+      else if (words[at + 1]! !== mid) order = words[at + 1]! - mid;
+      else if (order === 0) order = this.#compareTail(record, tail);
+      if (order < least) first = middle + 1;
+      else end = middle;
     }
-    return from - 1;
+    return first;
   }
 
   /** Bytes a record takes in the heap. */

@@ -178,7 +178,7 @@ export function acceptsCount(command: Command, count: number): boolean {
 }
 
 /** Throws the error of Redis for a wrong number of arguments. */
-export function checkArity(command: Command, count: number): void {
+function checkArity(command: Command, count: number): void {
   if (!acceptsCount(command, count)) throw arityError(command.fullName);
 }
 

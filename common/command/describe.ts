@@ -46,7 +46,7 @@ const CATEGORIES: readonly (readonly [word: string, bits: number, groups: readon
 ];
 
 /** The words of COMMAND INFO for a command's flags. */
-export function flagWords(command: Command): string[] {
+function flagWords(command: Command): string[] {
   return FLAG_WORDS.filter(([bit]) => (command.flags & bit) !== 0).map(([, word]) => word);
 }
 
@@ -83,7 +83,7 @@ export function replyInfo(reply: ReplyWriter, command: Command): void {
 }
 
 /** What a command does with a key, in Redis's words: "RW", "access", … */
-export function keyUseWords(use: KeyUse): string[] {
+function keyUseWords(use: KeyUse): string[] {
   const [mode, ...words] = use.access.split(" ");
   return [mode!, ...words.map((word) => word.toLowerCase())];
 }

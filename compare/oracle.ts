@@ -152,7 +152,10 @@ function findSurvivals(evidence: Evidence, report: Report): Survival[] {
     else cells.set(cell, value);
   }
   return history.clients.map((operations, client) => {
-    const writes = operations.filter((operation) => operation.kind !== "read" && operation.sent.order < cut);
+    // A command that was answered with an error changed nothing, so it has no place in the order.
+    const writes = operations.filter(
+      ({ kind, sent, reply }) => kind !== "read" && sent.order < cut && !(reply instanceof Error),
+    );
     if (client === setupClient) {
       const opened = evidence.found.has("bank:0");
       const kept = opened ? writes.length : 0;

@@ -8,14 +8,20 @@
 import RedisParser from "redis-parser";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
 import { COMMANDS } from "../common/commands/table.ts";
-import type { Disk } from "../common/disk/disk.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { Server } from "../common/server/server.ts";
 import type { Transport } from "../common/server/transport.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
 import { History, type Operation } from "./history.ts";
 import type { Policy } from "./policy.ts";
-import { ORDINARY_SYNCS, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "./simulator.ts";
+import {
+  type DiskWrapper,
+  ORDINARY_SYNCS,
+  SimulatedHost,
+  Simulation,
+  type SyncTiming,
+  type TimelineEvent,
+} from "./simulator.ts";
 import { type Planned, SETUP, SETUP_AGAIN, Workload } from "./workload.ts";
 
 /** What is to be run. */
@@ -42,7 +48,7 @@ export interface RunPlan {
   /** Builds the engine; a wrong order (compare/orders) replaces it. */
   readonly create?: CreateEngine;
   /** A disk between the engine and the recorded one. */
-  readonly wrapDisk?: (disk: Disk) => Disk;
+  readonly wrapDisk?: DiskWrapper;
 }
 
 /** What happened. */
@@ -219,7 +225,11 @@ class ScriptedClient implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
-  destroy(): void {}
+  /** The server has cut the connection: what was sent stays unanswered. */
+  destroy(): void {
+    this.#left = 0;
+    this.#finished();
+  }
 }
 
 function latin1(reply: unknown): unknown {

@@ -35,6 +35,9 @@ export type TimelineEvent = { readonly order: number; readonly ms: number } & (
   | { readonly kind: "answer" }
 );
 
+/** Puts a disk between the engine and the record; `later` ends a sync of its own. */
+export type DiskWrapper = (disk: Disk, later: (run: () => void) => void) => Disk;
+
 interface Scheduled {
   readonly at: number;
   readonly sequence: number;
@@ -119,7 +122,7 @@ export class SimulatedHost implements Host {
     timing: SyncTiming,
     order: () => number,
     base: MemoryDisk = new MemoryDisk(),
-    wrap: (disk: Disk) => Disk = (disk) => disk,
+    wrap: DiskWrapper = (disk) => disk,
   ) {
     this.#simulation = simulation;
     this.#order = order;
@@ -136,7 +139,9 @@ export class SimulatedHost implements Host {
       (complete) => simulation.after(syncTime(), complete),
       () => simulation.sleep(syncTime()),
     );
-    this.disk = wrap(new RecordingDisk(memory, (operation) => this.#note({ kind: "disk", operation })));
+    this.disk = wrap(new RecordingDisk(memory, (operation) => this.#note({ kind: "disk", operation })), (run) =>
+      simulation.after(syncTime(), run),
+    );
   }
 
   afterTick(run: () => void): void {

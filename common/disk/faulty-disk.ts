@@ -36,6 +36,10 @@ export interface Fault {
   readonly slow?: (end: () => void) => void;
 }
 
+function soon(run: () => void): void {
+  void Promise.resolve().then(run);
+}
+
 /** Counts the calls and says which rule hits. */
 class Faults {
   readonly #rules: { readonly fault: Fault; seen: number }[];
@@ -65,15 +69,18 @@ class Faults {
 export class FaultyDisk implements Disk {
   readonly #disk: Disk;
   readonly #faults: Faults;
+  readonly #later: (run: () => void) => void;
 
-  constructor(disk: Disk, faults: readonly Fault[]) {
+  /** `later` ends a background sync that fails; without it, that is as soon as the running code has returned. */
+  constructor(disk: Disk, faults: readonly Fault[], later: (run: () => void) => void = soon) {
     this.#disk = disk;
     this.#faults = new Faults(faults);
+    this.#later = later;
   }
 
   open(path: string, mode: OpenMode): DiskFile {
     this.#faults.check("open", path);
-    return new FaultyFile(this.#disk.open(path, mode), this.#faults);
+    return new FaultyFile(this.#disk.open(path, mode), this.#faults, this.#later);
   }
 
   exists(path: string): boolean {
@@ -113,11 +120,13 @@ class FaultyFile implements DiskFile {
   readonly path: string;
   readonly #file: DiskFile;
   readonly #faults: Faults;
+  readonly #later: (run: () => void) => void;
 
-  constructor(file: DiskFile, faults: Faults) {
+  constructor(file: DiskFile, faults: Faults, later: (run: () => void) => void) {
     this.path = file.path;
     this.#file = file;
     this.#faults = faults;
+    this.#later = later;
   }
 
   size(): number {
@@ -147,7 +156,7 @@ class FaultyFile implements DiskFile {
       else done(failure);
     };
     if (code === undefined) this.#file.sync(end);
-    else void Promise.resolve(new DiskFailure("sync", this.path, code)).then(end);
+    else this.#later(() => end(new DiskFailure("sync", this.path, code)));
   }
 
   syncNow(): void {

@@ -7,6 +7,8 @@ import { Command } from "commander";
 import { RealDisk } from "../common/disk/real-disk.ts";
 import { UsageError } from "../common/errors.ts";
 import { checkAof, describeReport, dumpAof } from "../kv-aof/inspect.ts";
+import { isCreated } from "../kv-wal/create.ts";
+import { checkWal, dumpWal } from "../kv-wal/inspect.ts";
 
 const STATUS_DAMAGED = 1;
 
@@ -33,4 +35,32 @@ export function aofCommand(print: (line: string) => void): Command {
     .argument("<dir>", "data folder")
     .action((folder: string) => dumpAof(existingDisk(folder), print));
   return new Command("aof").description("look at the append-only file of kv-aof").addCommand(check).addCommand(dump);
+}
+
+function walDisk(folder: string): RealDisk {
+  const disk = existingDisk(folder);
+  if (!isCreated(disk)) throw new UsageError(`${folder} has no data of kv-wal`);
+  return disk;
+}
+
+/** The subcommand `wal`. */
+export function walCommand(print: (line: string) => void): Command {
+  const check = new Command("check")
+    .description("recover a copy in memory and verify every page, link and count; exit status 1 if anything is wrong")
+    .argument("<dir>", "data folder")
+    .action((folder: string) => {
+      const problems = checkWal(walDisk(folder));
+      problems.forEach(print);
+      if (problems.length > 0) process.exitCode = STATUS_DAMAGED;
+      else print("the tablespace recovers, and everything in it is whole");
+    });
+  const dump = new Command("dump")
+    .description("print redo, binlog, checkpoint, or page N, as it is on the disk")
+    .argument("<dir>", "data folder")
+    .argument("<what...>", "redo | binlog | checkpoint | page N")
+    .action((folder: string, what: string[]) => dumpWal(walDisk(folder), what, print));
+  return new Command("wal")
+    .description("look at tablespace, redo log and binlog of kv-wal")
+    .addCommand(check)
+    .addCommand(dump);
 }

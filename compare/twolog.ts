@@ -11,7 +11,7 @@ import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
 import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
 import type { CompareOptions } from "./compare.ts";
-import { aofCommand } from "./inspect-commands.ts";
+import { aofCommand, walCommand } from "./inspect-commands.ts";
 import { serverCommand } from "./server-command.ts";
 import type { TraceOptions } from "./trace.ts";
 
@@ -110,7 +110,8 @@ function program(): Command {
     .addCommand(serverCommand())
     .addCommand(traceCommand())
     .addCommand(benchCommand())
-    .addCommand(aofCommand(print));
+    .addCommand(aofCommand(print))
+    .addCommand(walCommand(print));
 }
 
 /** In the names of flags "_" is "-", as in MySQL. */
@@ -130,6 +131,11 @@ function isExpected(error: unknown): error is Error {
   return error instanceof UsageError || error instanceof CorruptFile || error instanceof DiskFailure;
 }
 
+// A reader that has seen enough (`twolog aof dump DIR | head`) ends the program, quietly.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 const twolog = program();
 exitOnUsage(twolog);
 try {

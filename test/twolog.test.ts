@@ -1,0 +1,157 @@
+/**
+ * The `twolog` program as a person meets it: plain node on dist/, its output, its exit status.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import t, { type Test } from "tap";
+
+const PROGRAM = "dist/compare/twolog.js";
+const env = { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1" };
+
+function twolog(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { env, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+/** Starts a server and resolves with its port; the test's end kills it. */
+async function serve(t: Test, ...args: string[]): Promise<{ port: number; child: ChildProcess }> {
+  const child = spawn(process.execPath, [PROGRAM, "server", "--port", "0", ...args], { env });
+  t.teardown(() => child.kill("SIGKILL"));
+  let log = "";
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stderr.on("data", (chunk) => {
+      log += chunk;
+      const found = /ready to accept connections on port (\d+)/.exec(log);
+      if (found !== null) resolve(Number(found[1]));
+    });
+    child.on("exit", () => reject(new Error(log)));
+  });
+  return { port, child };
+}
+
+t.test("--help and --version answer on standard output with status 0", (t) => {
+  const help = twolog("--help");
+  t.equal(help.status, 0);
+  for (const name of ["compare", "server", "trace", "bench", "aof", "wal"])
+    t.match(help.stdout, new RegExp(`^  ${name} `, "m"));
+  t.match(twolog("--version"), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
+  const server = twolog("server", "--help").stdout;
+  for (const flag of ["--appendfsync", "--flush-log-at-trx-commit", "--maxclients"]) t.match(server, flag);
+  t.end();
+});
+
+t.test("a wrong command line is refused in a line, with status 2 and no stack", (t) => {
+  for (const args of [
+    ["serve"],
+    ["server", "--nope", "1"],
+    ["server", "--engine", "b-tree"],
+    ["bench", "--rounds", "0"],
+    ["trace"],
+  ]) {
+    const { status, stdout, stderr } = twolog(...args);
+    t.equal(status, 2, args.join(" "));
+    t.equal(stdout, "");
+    t.match(stderr, /^error: /);
+    t.notMatch(stderr, /\n\s+at /);
+  }
+  t.end();
+});
+
+t.test("what cannot be done is said in a line, with status 1", (t) => {
+  const folder = t.testdir({ "bad.conf": "port 1\nbogus yes\n", empty: {} });
+  const cases: [string[], RegExp][] = [
+    [
+      ["server", "--dir", folder, "--engine", "wal", "--appendfsync", "no"],
+      /--appendfsync is no directive of the engine wal/,
+    ],
+    [["server", "--dir", folder, "--appendfsync", "often"], /--appendfsync: .*must be one of/],
+    [["server", "--dir", folder, "--config", join(folder, "bad.conf")], /bad\.conf, line 2: unknown directive 'bogus'/],
+    [["server", "--config", join(folder, "none.conf")], /cannot read the config file .*ENOENT/],
+    [["server", "--dir", join(folder, "bad.conf")], /cannot use the data folder .*ENOTDIR/],
+    [["aof", "check", join(folder, "none")], /there is no folder/],
+    [["wal", "check", join(folder, "empty")], /has no data of kv-wal/],
+    [["trace", "SET k v", "--aof", "sometimes"], /unknown policy 'sometimes'/],
+    [["compare", "--policy", "9/9"], /unknown policy '9\/9'/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, stderr } = twolog(...args);
+    t.equal(status, 1, args.join(" "));
+    t.match(stderr, message);
+    t.notMatch(stderr, /\n\s+at /);
+  }
+  t.end();
+});
+
+for (const engine of ["aof", "wal"]) {
+  t.test(`server --engine ${engine}: config file, flags over it, kill -9, check and dump`, async (t) => {
+    const folder = t.testdir({});
+    const data = join(folder, "data");
+    mkdirSync(data);
+    writeFileSync(join(folder, "twolog.conf"), `# ours\ndir ${data}\nmaxclients 100\ntimeout 30\n`);
+    const flags = ["--engine", engine, "--config", join(folder, "twolog.conf"), "--maxclients", "50"];
+    const { port, child } = await serve(t, ...flags);
+    const client = new Redis(port, { lazyConnect: true });
+    await client.connect();
+    t.same(await client.config("GET", "maxclients"), ["maxclients", "50"], "a flag beats the file");
+    t.same(await client.config("GET", "timeout"), ["timeout", "30"], "the file beats the default");
+    await client.set("greeting", "hello");
+    await client.hset("hash", { field: "value" });
+    const gone = new Promise((resolve) => child.on("exit", resolve));
+    child.kill("SIGKILL");
+    await gone;
+    client.disconnect();
+
+    const check = twolog(engine, "check", data);
+    t.match(check, { status: 0, stdout: /whole/ });
+    const dump = engine === "aof" ? twolog("aof", "dump", data) : twolog("wal", "dump", data, "binlog");
+    t.match(dump.stdout, /set "?greeting"? "?hello"?/i);
+    t.match(dump.stdout, /hset "?hash"? "?field"? "?value"?/i);
+
+    const again = await serve(t, ...flags);
+    const reader = new Redis(again.port);
+    t.equal(await reader.get("greeting"), "hello");
+    t.equal(await reader.hget("hash", "field"), "value");
+    reader.disconnect();
+    again.child.kill("SIGTERM");
+    t.same(await new Promise((resolve) => again.child.on("exit", resolve)), 0, "SIGTERM is an orderly end");
+  });
+}
+
+t.test("trace shows both orders, in order", (t) => {
+  const { status, stdout } = twolog("trace", "SET k v", "--json");
+  t.equal(status, 0);
+  const { traces } = JSON.parse(stdout) as { traces: { engine: string; reply: string; events: { step?: string }[] }[] };
+  const steps = traces.map(({ events }) => events.flatMap(({ step }) => (step === undefined ? [] : [step])));
+  t.same(steps[0], ["aof.apply", "aof.append", "aof.write", "aof.fsync", "aof.reply"]);
+  t.same(steps[1]?.slice(0, 9), [
+    "wal.undo",
+    "wal.redo",
+    "wal.page",
+    "wal.prepare",
+    "wal.redo-write",
+    "wal.redo-sync",
+    "wal.binlog-write",
+    "wal.binlog-sync",
+    "wal.commit",
+  ]);
+  t.same(
+    traces.map(({ reply }) => reply),
+    ["OK", "OK"],
+  );
+  t.end();
+});
+
+t.test("bench measures both engines; without redis-benchmark, with its own client", (t) => {
+  const args = ["bench", "--requests", "2000", "--rounds", "1", "--pipeline", "4", "--tests", "set,get,incr,mset"];
+  const path = join(t.testdir({}), "nothing-is-installed-here");
+  const result = spawnSync(process.execPath, [PROGRAM, ...args], { env: { ...env, PATH: path }, encoding: "utf8" });
+  t.equal(result.stderr.replace(/^(made|created|ready|SIGTERM|warning).*\n/gm, ""), "");
+  t.equal(result.status, 0);
+  t.match(result.stdout, /own client/);
+  t.match(result.stdout, /redis-server is not installed/);
+  for (const test of ["set", "get", "incr", "mset"])
+    t.match(result.stdout, new RegExp(`^${test} +4 +[\\d,]+ +[\\d,]+`, "m"));
+  t.end();
+});

@@ -112,10 +112,21 @@ function policyTable(policy: Policy, rows: readonly Row[], style: Style, widths:
     const color =
       verdict === "yes" ? GREEN : verdict === "no" ? RED : verdict === "refused" || verdict === "never" ? YELLOW : DIM;
     const body = plain.slice(0, plain.length - (widths.at(-1) ?? 0));
-    const reason = fit(reasonOf(line.merged, policy), style.width, plain.length + 4);
-    text.push(`  ${body}${paint(style, color, verdict.padEnd(widths.at(-1) ?? 0))}  ${reason}`.trimEnd());
+    const row = `  ${body}${paint(style, color, verdict.padEnd(widths.at(-1) ?? 0))}  `;
+    text.push(
+      ...withReason(row, reasonOf(line.merged, policy), plain.length + 4, verdict === "yes" || verdict === "–", style),
+    );
   }
   return text.join("\n");
+}
+
+/** The reason goes behind the row; where it does not fit, below it, or nowhere if the promise was kept. */
+function withReason(row: string, reason: string, used: number, isKept: boolean, style: Style): string[] {
+  const { width } = style;
+  if (width === undefined || used + reason.length <= width) return [row + reason];
+  if (isKept && width - used < 20) return [row.trimEnd()];
+  if (isKept) return [`${row}${reason.slice(0, width - used - 1)}…`];
+  return [row.trimEnd(), wrap(reason, 8, width)];
 }
 
 function pad(cells: readonly string[], widths: readonly number[]): string {
@@ -127,11 +138,22 @@ function pad(cells: readonly string[], widths: readonly number[]): string {
     .join("  ");
 }
 
-/** Cuts a text to what is left of the line. A narrow terminal gets at least a few words. */
-function fit(text: string, width: number | undefined, used: number): string {
-  if (width === undefined) return text;
-  const room = Math.max(12, width - used);
-  return text.length > room ? `${text.slice(0, room - 1)}…` : text;
+/** Breaks a text into lines of the terminal's width, indented; colours take no room. */
+function wrap(text: string, indent: number, width: number | undefined): string {
+  const lines: string[] = [];
+  let line = "";
+  let length = indent;
+  for (const word of text.split(" ")) {
+    const visible = word.replace(/\u001b\[\d+m/g, "").length;
+    if (width !== undefined && line.trim() !== "" && length + 1 + visible > width) {
+      lines.push(line);
+      line = "";
+      length = indent;
+    }
+    line = line === "" ? `${" ".repeat(indent)}${word}` : `${line} ${word}`;
+    length += 1 + visible;
+  }
+  return [...lines, line].join("\n");
 }
 
 /** The whole table, policy by policy. */
@@ -151,23 +173,18 @@ export function tableText(policies: readonly Policy[], rows: readonly Row[], sty
 
 /** For each policy what was lost, what it promises, and whether that held. */
 export function summaryText(policies: readonly Policy[], rows: readonly Row[], style: Style): string {
-  const text = [
-    paint(style, BOLD, "What survives"),
-    "  told: the write at this point had been acknowledged; there: it is there after recovery (one SET on a quiet server).",
-    "  acked, lost, span: the same under load: acknowledged writes in the largest crash, how many of them were gone in the",
-    "  worst, and how long before the crash the first of those had been acknowledged.",
-    "",
-  ];
-  const names = policies.map((policy) => `kv-${policy.engine} ${policy.name}`);
-  const width = Math.max(...names.map((name) => name.length));
-  for (const [index, policy] of policies.entries()) {
+  const legend =
+    "told: the write at this point had been acknowledged; there: it is there after recovery (one SET on a quiet server). " +
+    "acked, lost, span: the same under load: acknowledged writes in the largest crash, how many of them were gone in the " +
+    "worst, and how long before the crash the first of those had been acknowledged.";
+  const text = [paint(style, BOLD, "What survives"), wrap(legend, 2, style.width), ""];
+  for (const policy of policies) {
+    text.push(`  ${paint(style, BOLD, `kv-${policy.engine} ${policy.name}`)}  ${policy.meaning}`);
     for (const crash of ["kill", "power"] as const) {
       const own = rows.filter(
         (row) => row.engine === policy.engine && row.policy === policy.name && row.crash === crash && row.crashes > 0,
       );
-      if (own.length === 0) continue;
-      const name = crash === "kill" ? (names[index] ?? "") : "";
-      text.push(`  ${name.padEnd(width)}  ${summaryLine(policy, crash, own, style)}`);
+      if (own.length > 0) text.push(wrap(summaryLine(policy, crash, own, style), 4, style.width));
     }
   }
   return text.join("\n");
@@ -182,9 +199,10 @@ function summaryLine(policy: Policy, crash: "kill" | "power", rows: readonly Row
   const what = lost === 0 ? "lost nothing" : `lost up to ${lost} writes, ${spanText(lostMs)}`;
   const count = `${crashes.toLocaleString("en")} ${crash === "kill" ? "crashes of the process" : "power losses"}`;
   const promise = promiseText(promiseOf(policy, crash));
-  const refused = rows.reduce((sum, row) => sum + row.refused, 0);
-  const refusals = refused === 0 ? "" : `; ${paint(style, YELLOW, "refused to start")} after ${refused}`;
-  const word = broken.length === 0 ? paint(style, GREEN, "kept  ") : paint(style, RED, "BROKEN");
+  const refused = rows.filter(isUnpromised).reduce((sum, row) => sum + row.refused, 0);
+  const word = paint(style, YELLOW, "refused to start");
+  const refusals = refused === 0 ? "" : `; ${word} on ${refused} disks that had kept an append out of order`;
+  const outcome = broken.length === 0 ? paint(style, GREEN, "kept  ") : paint(style, RED, "BROKEN");
   const reason = broken[0] === undefined ? "" : `. ${reasonOf(broken[0], policy)}`;
-  return `${word}  ${count}: ${what}${refusals}; promised: ${promise}${reason}`;
+  return `${outcome}  ${count}: ${what}${refusals}; promised: ${promise}${reason}`;
 }

@@ -131,7 +131,7 @@ export class GroupCommit implements CommitSteps {
     if (this.#purge.behind) this.#purge.run(this.oldestUndecided?.header, PURGED_PER_GROUP);
     if (this.#staged.length === 0) this.#rotateIfFull();
     if (this.#replies.length > 0) this.#start();
-    else if (this.#staged.length === 0) this.#whenEmpty?.();
+    else if (this.#whenEmpty !== undefined) this.finish(this.#whenEmpty);
   }
 
   /** 5, 6 */

@@ -18,7 +18,7 @@ import { GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
 import { SPACE_PATH, type Tablespace } from "./tablespace.ts";
 
 /** Idle cleaning starts when the checkpoint is this part of the log behind. */
-const AGE_CLEANED = 1 / 4;
+const AGE_CLEANED = 1 / 2;
 /** Waiting writers go on when the age has fallen to this part. */
 const AGE_AFTER_WAIT = 3 / 4;
 

@@ -161,9 +161,9 @@ export interface PowerPlan {
 /** Short, and long enough for several seconds of virtual time, so that the windows of a second show. */
 export const DEFAULT_POWER: PowerPlan = {
   clients: 3,
-  operations: 40,
+  operations: 30,
   states: new Set(["power, unsynced dropped", "power, kept in order", "power, kept in any order", "kill, write torn"]),
-  partlyKeptOneIn: 4,
+  partlyKeptOneIn: 5,
   againOneIn: 20,
 };
 

@@ -60,7 +60,10 @@ export async function runTrace(commandLine: string, options: TraceOptions): Prom
     await traceOn(findPolicy("aof", options.aof ?? "always"), before, command),
     await traceOn(findPolicy("wal", options.wal ?? "1/1"), before, command),
   ];
-  const output = options.json === true ? JSON.stringify({ command: commandLine, traces }, null, 2) : render(traces);
+  const output =
+    options.json === true
+      ? JSON.stringify({ command: commandLine, traces }, null, 2)
+      : `${render(traces)}\n\n${meanings(traces)}`;
   process.stdout.write(`${output}\n`);
   return 0;
 }
@@ -216,6 +219,14 @@ function render(traces: readonly EngineTrace[]): string {
   return Array.from({ length: height }, (_, row) =>
     `${(left[row] ?? "").padEnd(width)} │ ${right[row] ?? ""}`.trimEnd(),
   ).join("\n");
+}
+
+/** Each step that came, and what it means, once. */
+function meanings(traces: readonly EngineTrace[]): string {
+  const seen = new Set(traces.flatMap(({ events }) => events.map(({ step }) => step)));
+  return STEPS.filter(({ name }) => seen.has(name))
+    .map(({ name, meaning }) => `${name.padEnd(18)}${meaning}`)
+    .join("\n");
 }
 
 function columnOf(trace: EngineTrace): string[] {

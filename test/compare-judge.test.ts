@@ -11,6 +11,8 @@ import { hashCell } from "../compare/model.ts";
 import { judge, type Verdict } from "../compare/oracle.ts";
 import { type CrashKind, POLICIES, type Policy } from "../compare/policy.ts";
 import { SeededRandom } from "../compare/random.ts";
+import { ANY_OPERATION, ANY_ORDER, addVerdict, isBroken, newRow } from "../compare/survey.ts";
+import { summaryText, tableText } from "../compare/table.ts";
 import { type Planned, SETUP } from "../compare/workload.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
@@ -292,5 +294,49 @@ t.test("oracle", async (t) => {
     t.same(kinds(story.verdict([...bank(), ...cells])), []);
     t.match(story.verdict([...bank(), ...cells, [hashCell("c0:h", "f"), "1"]]), { lost: 1 });
     t.same(kinds(story.verdict([...bank(), ["c0:n", "1"], ["c0:log", "a;b;"]], EVERYSEC)), ["hole"]);
+  });
+});
+
+t.test("table", async (t) => {
+  const story = new Story();
+  story.told(0, set("c0:s0", "1"), "OK");
+  const kept = story.verdict([...bank(), ["c0:s0", "1"]]);
+  const lost = story.verdict(bank());
+
+  t.test("a broken promise is red, counted once, and says how to run it again", async (t) => {
+    const row = newRow(ALWAYS, "power", ANY_OPERATION, "A4");
+    addVerdict(row, kept, "seed 1");
+    t.notOk(isBroken(row));
+    addVerdict(row, lost, "seed 1, event 7");
+    addVerdict(row, lost, "seed 1, event 8");
+    t.ok(isBroken(row));
+    t.match(row, { crashes: 3, acknowledged: 2, lost: 1, reproduce: "seed 1, event 7" });
+    const text = tableText([ALWAYS], [row], { color: false, width: undefined });
+    t.match(text, /power {2}any disk operation .* no +I1 lost write: 1 acknowledged write is gone \(seed 1, event 7\)/);
+    t.match(tableText([ALWAYS], [row], { color: true, width: undefined }), "\u001b[31mno");
+    t.match(
+      summaryText([ALWAYS], [row], { color: false, width: undefined }),
+      /BROKEN {2}3 power losses: lost up to 1 writes/,
+    );
+  });
+
+  t.test("what nothing promises breaks no promise", async (t) => {
+    const refusal = { ...lost, refused: "expected '*'" };
+    const aof = newRow(ALWAYS, "power", ANY_ORDER, "A4");
+    addVerdict(aof, refusal, "");
+    t.notOk(isBroken(aof), "an AOF has no checksums");
+    const wal = newRow(policy("wal", "1/1"), "power", ANY_ORDER, "W12");
+    addVerdict(wal, refusal, "");
+    t.ok(isBroken(wal), "redo, binlog and pages have them");
+  });
+
+  t.test("crash points with the same outcome share a line, and no line is longer than the terminal", async (t) => {
+    const probe = { acknowledged: false, survived: false };
+    const rows = ["aof.apply", "aof.append"].map((step) => newRow(ALWAYS, "power", step, "A1", probe));
+    for (const row of rows) addVerdict(row, kept, "");
+    const style = { color: false, width: 100 };
+    const text = `${tableText([ALWAYS], rows, style)}\n${summaryText([ALWAYS], rows, style)}`;
+    t.match(text, /power {2}aof\.apply … append +no +no +2 /);
+    for (const line of text.split("\n")) t.ok(line.length <= 100, line);
   });
 });

@@ -14,7 +14,7 @@ import { simulate } from "./simulated-run.ts";
 import {
   ANY_OPERATION,
   ANY_ORDER,
-  addKill,
+  addVerdict,
   DEFAULT_POWER,
   IN_ORDER,
   isBroken,
@@ -125,7 +125,7 @@ class Comparison {
     this.#seed = seed;
     this.#campaign = campaign;
     for (const policy of policies) this.#makeRows(policy);
-    this.#progress = new Progress(policies.length * (campaign ?? 1) + this.#killTasks().length);
+    this.#progress = new Progress(policies.length * (campaign ?? 1));
   }
 
   async run(): Promise<void> {
@@ -138,6 +138,7 @@ class Comparison {
       }
     }
     const tasks = this.#killTasks();
+    this.#progress.expect(tasks.length);
     const worker = async (): Promise<void> => {
       for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) await this.#kill(task);
     };
@@ -212,7 +213,7 @@ class Comparison {
       again: !("step" in moment),
     });
     const point = "step" in moment && outcome.happened ? moment.step : RANDOM_MOMENT;
-    addKill(this.#row(policy, "kill", point), outcome, text);
+    addVerdict(this.#row(policy, "kill", point), outcome.verdict, text);
     this.#progress.advance(1, text);
   }
 }

@@ -15,7 +15,14 @@ import { type Cells, hashCell } from "./model.ts";
 import { judge, judgeRefusal, type Verdict } from "./oracle.ts";
 import type { Policy } from "./policy.ts";
 import { SeededRandom } from "./random.ts";
-import { makeFolder, removeFolder, type ServerProcess, StartRefused, startServer } from "./server-process.ts";
+import {
+  type ChildPlan,
+  makeFolder,
+  removeFolder,
+  type ServerProcess,
+  StartRefused,
+  startServer,
+} from "./server-process.ts";
 import { type Planned, SETUP, Workload, workloadKeys } from "./workload.ts";
 
 /** When the process dies. */
@@ -58,9 +65,9 @@ export async function runKill(plan: KillPlan): Promise<KillOutcome> {
 async function killAndJudge(plan: KillPlan, folder: string): Promise<KillOutcome> {
   const { policy, moment } = plan;
   const child = { engine: policy.engine, policy: policy.name, folder, directives: plan.directives };
-  const server = await startServer("step" in moment ? { ...child, killAt: moment } : child);
   const history = new History();
-  const happened = await loadUntilDead(plan, server, history);
+  const server = await startToDie(child, moment);
+  const happened = server === undefined || (await loadUntilDead(plan, server, history));
   const evidence = {
     policy,
     crash: "kill" as const,
@@ -86,6 +93,18 @@ async function killAndJudge(plan: KillPlan, folder: string): Promise<KillOutcome
   if (!plan.again) return { happened, verdict, restartMs };
   const second = await readAndKill(await startServer(child), plan.clients);
   return { happened, verdict: withSecond(verdict, evidence.matrix, found, second), restartMs };
+}
+
+/** The server that will die; undefined when it has died already, at a step of its very first start. */
+async function startToDie(child: ChildPlan, moment: KillMoment): Promise<ServerProcess | undefined> {
+  if (!("step" in moment)) return startServer(child);
+  try {
+    return await startServer({ ...child, killAt: moment });
+  } catch (error) {
+    // A real refusal comes again at the restart, and is judged there.
+    if (error instanceof StartRefused) return undefined;
+    throw error;
+  }
 }
 
 /** I7: killed right after recovery and started again, the server must show the same. */

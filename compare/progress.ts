@@ -3,12 +3,17 @@
 export class Progress {
   readonly #isShown = process.stderr.isTTY === true;
   readonly #startedAt = performance.now();
-  readonly #total: number;
+  #total: number;
   #done = 0;
 
   /** `total`: units of work. */
   constructor(total: number) {
     this.#total = total;
+  }
+
+  /** There is more to do than was known. */
+  expect(units: number): void {
+    this.#total += units;
   }
 
   /** `units` more are done; `what` runs now. */

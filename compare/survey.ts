@@ -12,8 +12,8 @@ import type { StepName } from "../common/steps.ts";
 import { STEPS } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
 import type { Directives } from "./engines.ts";
-import { type CrashState, type ExploreOptions, explore, type Judged, recoverAndRead } from "./explore.ts";
-import type { KillMoment, KillOutcome } from "./kill.ts";
+import { type CrashState, crashKind, type ExploreOptions, explore, type Judged, recoverAndRead } from "./explore.ts";
+import type { KillMoment } from "./kill.ts";
 import type { Verdict, Violation } from "./oracle.ts";
 import { type CrashKind, type EngineName, type Policy, promiseOf, promiseText } from "./policy.ts";
 import { SeededRandom } from "./random.ts";
@@ -192,10 +192,8 @@ export function surveyPower(
   const { seed, policy } = run.plan;
   const options: ExploreOptions = { ...size, seed };
   return explore(run, options, (judged: Judged) => {
-    const crash = judged.state.startsWith("kill") ? "kill" : "power";
     const reproduce = `seed ${seed}, ${policy.engine} ${policy.name}, event ${judged.event}, ${judged.state}`;
-    const row = rowOf(crash, pointOf(judged));
-    addVerdict(row, judged.verdict, reproduce);
+    addVerdict(rowOf(crashKind(judged.state), pointOf(judged)), judged.verdict, reproduce);
   });
 }
 
@@ -217,11 +215,6 @@ function pointOf({ state, step }: Judged): string {
 export function killText(policy: Policy, seed: number, moment: KillMoment): string {
   const when = "step" in moment ? `at ${moment.step} number ${moment.nth}` : `after ${moment.afterMs} ms`;
   return `seed ${seed}, ${policy.engine} ${policy.name}, killed ${when}`;
-}
-
-/** Adds a real kill to its row. */
-export function addKill(row: Row, outcome: KillOutcome, reproduce: string): void {
-  addVerdict(row, outcome.verdict, reproduce);
 }
 
 /**
@@ -247,8 +240,8 @@ export function reasonOf(row: Row, policy: Policy): string {
   if (violation !== undefined) return `${violation.rule} ${violation.kind}: ${violation.detail} (${row.reproduce})`;
   const promise = promiseOf(policy, row.crash);
   if (row.point === LATER) return `the same write, crashed ${LATER_MS / 1000} s after its reply on a quiet server`;
-  if (row.crashes === 0)
-    return row.probe === undefined ? "this policy does not take this step" : "did not come under load";
+  if (row.crashes === 0 && row.probe === undefined) return "this policy does not take this step";
+  if (row.crashes === 0) return "did not come under load";
   if (row.lost > 0) return `allowed: ${promiseText(promise)}`;
   if (promise.keeps === "everything") return promiseText(promise);
   return `nothing lost here; ${promiseText(promise)}`;

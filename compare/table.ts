@@ -177,7 +177,7 @@ export function summaryText(policies: readonly Policy[], rows: readonly Row[], s
     "told: the write at this point had been acknowledged; there: it is there after recovery (one SET on a quiet server). " +
     "acked, lost, span: the same under load: acknowledged writes in the largest crash, how many of them were gone in the " +
     "worst, and how long before the crash the first of those had been acknowledged.";
-  const text = [paint(style, BOLD, "What survives"), wrap(legend, 2, style.width), ""];
+  const text = [paint(style, BOLD, "What survives"), wrap(legend, 2, style.width ?? 120), ""];
   for (const policy of policies) {
     text.push(`  ${paint(style, BOLD, `kv-${policy.engine} ${policy.name}`)}  ${policy.meaning}`);
     for (const crash of ["kill", "power"] as const) {
@@ -196,7 +196,8 @@ function summaryLine(policy: Policy, crash: "kill" | "power", rows: readonly Row
   const lost = Math.max(...covered.map((row) => row.lost));
   const lostMs = Math.max(...covered.map((row) => row.lostMs));
   const broken = rows.filter(isBroken);
-  const what = lost === 0 ? "lost nothing" : `lost up to ${lost} writes, ${spanText(lostMs)}`;
+  const what =
+    lost === 0 ? "lost nothing" : `lost up to ${lost} ${lost === 1 ? "write" : "writes"}, ${spanText(lostMs)}`;
   const count = `${crashes.toLocaleString("en")} ${crash === "kill" ? "crashes of the process" : "power losses"}`;
   const promise = promiseText(promiseOf(policy, crash));
   const refused = rows.filter(isUnpromised).reduce((sum, row) => sum + row.refused, 0);

@@ -316,7 +316,7 @@ t.test("table", async (t) => {
     t.match(tableText([ALWAYS], [row], { color: true, width: undefined }), "\u001b[31mno");
     t.match(
       summaryText([ALWAYS], [row], { color: false, width: undefined }),
-      /BROKEN {2}3 power losses: lost up to 1 writes/,
+      /BROKEN {2}3 power losses: lost up to 1 write,/,
     );
   });
 

@@ -4,6 +4,7 @@
 import type { Command } from "../command/define.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
+import { DiskFailure } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { ProcessView } from "./info.ts";
@@ -37,8 +38,9 @@ function logToStandardError(level: LogLevel, line: string): void {
   process.stderr.write(`${level === "warning" ? "warning: " : ""}${line}\n`);
 }
 
+/** A broken disk is told in a line; a broken assertion with the place where it broke. */
 function dieOf(error: unknown): void {
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text = error instanceof DiskFailure ? error.message : error instanceof Error ? error.stack : String(error);
   process.stderr.write(`twolog: stopped, nothing more is acknowledged: ${text}\n`);
   process.exit(1);
 }

@@ -228,6 +228,23 @@ const WRONG_ORDERS: readonly WrongOrder[] = [
   },
 ];
 
+/** Creates and renames, and never syncs a folder. */
+class WithoutFolderSync extends FaultyDisk {
+  override syncDir(): void {}
+}
+
+for (const under of [policy("aof", "always"), policy("wal", "1/1")]) {
+  t.test(`caught: kv-${under.engine} on a disk whose folders nobody syncs (I8)`, async (t) => {
+    const of = simulate({
+      ...powerPlan(under, 1, SIZE, SMALL[under.engine]),
+      wrapDisk: (disk, later) => new WithoutFolderSync(disk, [], later),
+    });
+    const { found } = violationsOf(of, ["power, unsynced dropped"]);
+    t.match(found[0], /power.*I1 lost write/);
+    t.same(violationsOf(of, ["kill"]).found, [], "a kill alone does not show it");
+  });
+}
+
 for (const { name, policy: under, create, caughtAs } of WRONG_ORDERS) {
   t.test(`caught: ${name}`, async (t) => {
     const caught: string[] = [];

@@ -94,7 +94,7 @@ function cellsOf({ first, last, merged }: Line): string[] {
 }
 
 function promisedText(row: Row): string {
-  if (isUnpromised(row) && row.violations.length > 0) return "never";
+  if (isUnpromised(row) && row.violations.length > 0) return "none";
   return isBroken(row) ? (row.refused > 0 ? "refused" : "no") : "yes";
 }
 
@@ -110,7 +110,7 @@ function policyTable(policy: Policy, rows: readonly Row[], style: Style, widths:
     const plain = pad(cells, widths);
     const verdict = cells.at(-1) ?? "";
     const color =
-      verdict === "yes" ? GREEN : verdict === "no" ? RED : verdict === "refused" || verdict === "never" ? YELLOW : DIM;
+      verdict === "yes" ? GREEN : verdict === "no" ? RED : verdict === "refused" || verdict === "none" ? YELLOW : DIM;
     const body = plain.slice(0, plain.length - (widths.at(-1) ?? 0));
     const row = `  ${body}${paint(style, color, verdict.padEnd(widths.at(-1) ?? 0))}  `;
     text.push(

@@ -40,7 +40,7 @@ export const STEPS = [
   {
     name: "wal.prepare",
     engine: "wal",
-    phase: "execute",
+    phase: "settle",
     matrix: "W4",
     meaning: "the transaction is marked prepared in the redo buffer",
   },

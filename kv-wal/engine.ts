@@ -101,15 +101,9 @@ export class WalEngine implements Engine, Executor {
     this.#running = undefined;
   }
 
-  /** Step 4. */
-  prepare(): Transaction | undefined {
+  end(): Transaction | undefined {
     const { transactions } = this.storage;
-    if (!transactions.running) return undefined;
-    const transaction = transactions.prepare();
-    if (this.#host.tracing) {
-      this.#host.trace("wal.prepare", { transaction: transaction.id, lsn: this.storage.redo.log.appended });
-    }
-    return transaction;
+    return transactions.running ? transactions.end() : undefined;
   }
 
   stage(transaction: Transaction, effects: Effects, seconds: number): void {
@@ -180,7 +174,7 @@ export class WalEngine implements Engine, Executor {
     for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
     transactions.mayChange = false;
     this.#running = undefined;
-    const transaction = this.prepare();
+    const transaction = this.end();
     if (transaction !== undefined) this.stage(transaction, this.#ownEffects, Math.floor(now / 1000));
     this.#ownEffects.clear();
     this.settle(() => {});

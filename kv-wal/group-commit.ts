@@ -1,5 +1,5 @@
 /**
- * Group commit: gathers prepared transactions and waiting replies, and takes one group after the other through the steps of
+ * Group commit: gathers ended transactions and waiting replies, and takes one group after the other through the steps of
  * write-path.ts.
  *
  *     flush_log_at_trx_commit   0  redo is neither written nor synced at commit, but once a second: a killed process loses it
@@ -26,7 +26,6 @@ import { BinlogCache } from "./binlog/binlog-cache.ts";
 import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
 import type { Transaction, Transactions } from "./transaction.ts";
-import { State } from "./undo-log.ts";
 import { type CommitSteps, commitGroup, type Group, type Settled } from "./write-path.ts";
 
 const FLUSH_EVERY_MS = 1000;
@@ -87,7 +86,7 @@ export class GroupCommit implements CommitSteps {
     this.#lastFlushAt = this.#host.clock.monotonic();
   }
 
-  /** Transactions that are prepared and not committed. */
+  /** Transactions that have ended and are not committed. */
   get undecided(): number {
     return this.#staged.length + (this.#group?.transactions.length ?? 0);
   }
@@ -132,6 +131,16 @@ export class GroupCommit implements CommitSteps {
     if (this.#staged.length === 0) this.#rotateIfFull();
     if (this.#replies.length > 0) this.#start();
     else if (this.#whenEmpty !== undefined) this.finish(this.#whenEmpty);
+  }
+
+  /** 4 */
+  markPrepared(group: Group): void {
+    const { transactions } = group;
+    if (transactions.length === 0) return;
+    this.#transactions.markPrepared(transactions.at(-1)!);
+    if (!this.#host.tracing) return;
+    const lsn = this.#redo.log.appended;
+    for (const { id } of transactions) this.#host.trace("wal.prepare", { transaction: id, lsn });
   }
 
   /** 5, 6 */
@@ -187,8 +196,8 @@ export class GroupCommit implements CommitSteps {
   /** 9 */
   markCommitted(group: Group): void {
     const { transactions } = group;
-    for (let i = 0; i < transactions.length; i++) this.#transactions.setState(transactions[i]!, State.COMMITTED);
     if (transactions.length === 0) return;
+    this.#transactions.markCommitted(transactions.at(-1)!);
     this.groups++;
     this.committed += transactions.length;
     if (this.#host.tracing) {

@@ -14,6 +14,7 @@
  * With flush_log_at_trx_commit 0 or 2, or sync_binlog other than 1, the two logs may disagree after a power loss: the binlog
  * has transactions that the engine has lost, or the other way round. That is what these settings mean; it is reported.
  */
+import { assert } from "../common/assert.ts";
 import type { Recovery } from "../common/engine.ts";
 import type { Host } from "../common/host.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
@@ -26,11 +27,11 @@ import { applyRedo, Redo, redoLength, redoPage } from "./redo-records.ts";
 import type { Checkpoint } from "./redo-ring.ts";
 import type { Storage } from "./storage.ts";
 import type { Transaction } from "./transaction.ts";
-import { State, UNDO_DONE_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
+import { ROLLED_BACK, UNDO_DONE_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
 
 /** A transaction that was not over. */
 interface Unfinished extends Transaction {
-  readonly state: number;
+  readonly prepared: boolean;
 }
 
 /** What the undo log says. */
@@ -150,13 +151,14 @@ function scanUndo(storage: Storage): UndoScan {
   let lastId = 0;
   let lastCommitted = 0;
   const { bytes } = storage.pool.arena;
+  const { preparedUpTo, committedUpTo } = storage.header;
   storage.undo.each((record, pointer) => {
     if (bytes[record] !== Undo.TRANSACTION) return;
     const id = storage.undo.idAt(record);
-    const state = bytes[record + UNDO_STATE_AT]!;
     lastId = Math.max(lastId, id);
-    if (state === State.COMMITTED) lastCommitted = Math.max(lastCommitted, id);
-    if (state === State.ACTIVE || state === State.PREPARED) unfinished.push({ id, header: pointer, state });
+    if (bytes[record + UNDO_STATE_AT] === ROLLED_BACK) return;
+    if (id <= committedUpTo) lastCommitted = Math.max(lastCommitted, id);
+    else unfinished.push({ id, header: pointer, prepared: id <= preparedUpTo });
   });
   return { unfinished, lastId, lastCommitted };
 }
@@ -164,16 +166,22 @@ function scanUndo(storage: Storage): UndoScan {
 /** Steps 5 and 6. */
 function decide(host: Host, storage: Storage, scan: UndoScan, lastXid: number, lines: string[]): void {
   const { unfinished, lastId, lastCommitted } = scan;
-  const prepared = new Set(unfinished.filter(({ state }) => state === State.PREPARED).map(({ id }) => id));
+  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ id }) => id));
   const asked = askBinlog(host, storage, prepared, lastId, lastXid);
-  for (const transaction of unfinished) {
-    if (asked.decided.has(transaction.id)) storage.transactions.setState(transaction, State.COMMITTED);
-  }
+  const winners = unfinished.filter(({ id }) => asked.decided.has(id));
   const losers = unfinished.filter(({ id }) => !asked.decided.has(id));
+  if (winners.length > 0) {
+    const last = winners.at(-1)!;
+    assert(
+      losers.every(({ id }) => id > last.id),
+      "recovery: what survives is a prefix",
+    );
+    storage.transactions.markCommitted(last);
+  }
   rollBack(storage, losers);
   if (asked.decided.size > 0)
     lines.push(`committed ${asked.decided.size} prepared transactions whose XID is in the binlog`);
-  const active = losers.filter(({ state }) => state === State.ACTIVE).length;
+  const active = losers.filter((transaction) => !transaction.prepared).length;
   if (losers.length > active) lines.push(`rolled back ${losers.length - active} prepared transactions without XID`);
   if (active > 0) lines.push(`rolled back ${active} active transactions`);
   if (asked.unknown > 0) {
@@ -218,5 +226,5 @@ function rollBack(storage: Storage, losers: readonly Unfinished[]): void {
     if (ids.has(storage.undo.idAt(record))) pointers.push(pointer);
   });
   for (const pointer of pointers.reverse()) storage.rollback.undo(pointer);
-  for (const loser of losers) storage.transactions.setState(loser, State.ROLLED_BACK);
+  for (const loser of losers) storage.transactions.markRolledBack(loser);
 }

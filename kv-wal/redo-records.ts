@@ -9,7 +9,7 @@
  *     TRUNCATE  05 page(4) slot(2)                        removes the records from slot on
  *     FILL      06 page(4) slot(2) length(2) bytes        appends records, which follow one another (splits)
  *     PATCH     07 page(4) offset(2) length(2) bytes      overwrites bytes of the page
- *     APPEND    08 page(4) 0(2) length(2) bytes           appends to an undo page, at its heap top
+ *     APPEND    08 page(4) records(2) length(2) bytes     appends so many records to an undo page, at its heap top
  *     END       09                                        ends a mini-transaction
  *
  * Invariants: R1 the records between two ENDs are replayed together or not at all. R2 a record is applied only to a page
@@ -67,7 +67,7 @@ export function applyRedo(arena: Arena, base: number, log: Buffer, at: number): 
       break;
     }
     case Redo.APPEND:
-      appendToUndo(arena, base, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
+      appendToUndo(arena, base, where, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
       break;
     case Redo.INSERT:
       arena.insert(base, where, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
@@ -92,14 +92,14 @@ export function applyRedo(arena: Arena, base: number, log: Buffer, at: number): 
   }
 }
 
-function appendToUndo(arena: Arena, base: number, log: Buffer, from: number, length: number): void {
+function appendToUndo(arena: Arena, base: number, records: number, log: Buffer, from: number, length: number): void {
   const topAt = (base + PAGE_TOP_AT) >> 1;
   const top = arena.halves[topAt]!;
   assert(top >= PAGE_BODY_AT && top + length <= PAGE_SIZE, "redo: an undo page has room");
   copyBytes(log, from, arena.bytes, base + top, length);
   arena.halves[topAt] = top + length;
   const countAt = (base + PAGE_COUNT_AT) >> 1;
-  arena.halves[countAt] = arena.halves[countAt]! + 1;
+  arena.halves[countAt] = arena.halves[countAt]! + records;
 }
 
 /** Appends records that follow one another; each says itself how long it is. */

@@ -8,6 +8,8 @@
  *         60     4  first free page   64  4  free pages (a chain by the pages' `next`)
  *         68     4  oldest undo page  72  4  newest undo page
  *         76     6  ids below this one may have been given away (transactions, XIDs and containers share one counter)
+ *         82     6  the transactions up to this id have reached prepare
+ *         88     6  the transactions up to this id are committed, those that recovery has rolled back excepted
  *        128  512 × 24  per database: id (4), keys (6), keys with an expiry (6), zeros (8)
  *
  * Entry i of the last table says which database id number i shows (SWAPDB exchanges ids); the counts beside it belong to the
@@ -24,13 +26,15 @@ import { Redo } from "./redo-records.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 const MAGIC = 0x50535754;
-const VERSION = 1;
+const VERSION = 2;
 const SEED_AT = 52;
 const PAGES_AT = 56;
 const FREE_AT = 60;
 const UNDO_OLDEST_AT = 68;
 const UNDO_NEWEST_AT = 72;
 const ID_LIMIT_AT = 76;
+const PREPARED_AT = 82;
+const COMMITTED_AT = 88;
 const DATABASES_AT = 128;
 const DATABASE_BYTES = 24;
 export const DATABASES_MAX = 512;
@@ -104,6 +108,21 @@ export class SpaceHeader {
     return readU48(this.#bytes, this.#base + ID_LIMIT_AT);
   }
 
+  get preparedUpTo(): number {
+    return readU48(this.#bytes, this.#base + PREPARED_AT);
+  }
+  get committedUpTo(): number {
+    return readU48(this.#bytes, this.#base + COMMITTED_AT);
+  }
+
+  setPreparedUpTo(id: number): void {
+    assert(id > this.preparedUpTo, "space: transactions are prepared in the order of their ids");
+    this.#patch48(PREPARED_AT, id);
+  }
+  setCommittedUpTo(id: number): void {
+    assert(id > this.committedUpTo && id <= this.preparedUpTo, "space: prepared transactions are committed in order");
+    this.#patch48(COMMITTED_AT, id);
+  }
   setOldestUndo(page: number): void {
     this.#mini.patchU32(this.#frame, UNDO_OLDEST_AT, page);
   }

@@ -1,8 +1,8 @@
 /**
  * Transactions: row changes with undo, a state in the undo log, rollback.
  *
- * The first change of a command begins one (lazily); `prepare` ends its execution; `commit` follows when the binlog has
- * it (write-path.ts). Commands run one after another, so its rows are visible to the commands that follow before it is
+ * The first change of a command begins one (lazily); `end` ends it; it is prepared and committed with its group
+ * (write-path.ts). Commands run one after another, so its rows are visible to the commands that follow before it is
  * durable: that is safe because their replies wait for the same log positions (I1), and because log order is execution
  * order: after a crash the transactions that survive are a prefix, and undoing the others in reverse order is exact.
  *
@@ -31,7 +31,7 @@ import type { SpaceHeader } from "./space-header.ts";
 import {
   NEW_CHAIN_BYTES,
   OLD_BYTES,
-  State,
+  ROLLED_BACK,
   SWAP_BYTES,
   TRANSACTION_BYTES,
   UNDO_BODY_AT,
@@ -97,20 +97,19 @@ export class Transactions {
     this.#id = id;
   }
 
-  /** Begins the mini-transaction of a change; the first one carries the TRANSACTION record too. */
-  #begin(): void {
-    this.#mini.begin();
-    if (this.#last !== 0) return;
-    this.#headerPointer = this.#undo.nextPointer;
-    this.#last = this.#headerPointer;
-    this.#undo.append(Undo.TRANSACTION, TRANSACTION_BYTES, this.#id);
-    this.#mini.apply();
-  }
-
-  /** Appends an undo record's fixed part; returns where it starts in the mini-transaction's buffer. */
+  /**
+   * Appends an undo record's fixed part; returns where it starts in the mini-transaction's buffer. The first one of the
+   * transaction carries the TRANSACTION record along.
+   */
   #append(type: number, size: number): number {
-    const pointer = this.#undo.nextPointer;
-    const at = this.#undo.append(type, size, this.#id);
+    const first = this.#last === 0;
+    let pointer = this.#undo.nextPointer;
+    if (first) {
+      this.#headerPointer = pointer;
+      this.#last = pointer;
+      pointer += TRANSACTION_BYTES;
+    }
+    const at = this.#undo.append(type, size, this.#id, first);
     writeU48(this.#mini.buffer, at + UNDO_PREVIOUS_AT, this.#last);
     this.#last = pointer;
     return at;
@@ -120,7 +119,7 @@ export class Transactions {
   insert(hi: number, mid: number, low: number, tail: Bytes, flags: number, head: Bytes, rest: Bytes): void {
     const tree = this.#tree;
     this.#ready(UNDO_TAIL_AT + tail.length);
-    this.#begin();
+    this.#mini.begin();
     const at = this.#append(Undo.INSERT, UNDO_TAIL_AT + tail.length);
     writeKey(this.#mini.buffer, at + UNDO_BODY_AT, hi, mid, low, tail);
     this.#mini.apply();
@@ -176,7 +175,7 @@ export class Transactions {
   swap(a: number, b: number): void {
     this.#pool.beginOperation();
     this.#ready(SWAP_BYTES);
-    this.#begin();
+    this.#mini.begin();
     const at = this.#append(Undo.SWAP, SWAP_BYTES);
     writeU16(this.#mini.buffer, at + UNDO_BODY_AT, a);
     writeU16(this.#mini.buffer, at + UNDO_BODY_AT + 2, b);
@@ -189,7 +188,7 @@ export class Transactions {
   buildChain(key: Bytes, body: Bytes): Chain {
     this.#pool.beginOperation();
     this.#ready(NEW_CHAIN_BYTES);
-    this.#begin();
+    this.#mini.begin();
     const at = this.#append(Undo.NEW_CHAIN, NEW_CHAIN_BYTES);
     this.#mini.buffer.fill(0, at + UNDO_BODY_AT, at + NEW_CHAIN_BYTES);
     const pointer = this.#last;
@@ -209,21 +208,36 @@ export class Transactions {
     return { first, last, keyBytes: key.length, bodyBytes: body.length };
   }
 
-  /** Ends the execution: the transaction is marked prepared in the redo buffer. */
-  prepare(): Transaction {
+  /** Ends the running transaction: all its changes are in the redo buffer. */
+  end(): Transaction {
     assert(this.#id !== 0, "transaction: one runs");
     const transaction = { id: this.#id, header: this.#headerPointer };
-    this.setState(transaction, State.PREPARED);
     this.#id = 0;
     this.#last = 0;
     return transaction;
   }
 
-  /** Marks a transaction, in a mini-transaction of its own. */
-  setState(transaction: Transaction, state: number): void {
+  /** Marks the transactions up to this one as prepared. */
+  markPrepared(last: Transaction): void {
+    assert(!this.busy && this.#id === 0, "transaction: none is half way when others are marked");
+    this.#mini.begin();
+    this.#header.setPreparedUpTo(last.id);
+    this.#mini.commit();
+  }
+
+  /** Marks the transactions up to this one as committed. */
+  markCommitted(last: Transaction): void {
+    assert(!this.busy && this.#id === 0, "transaction: none is half way when others are marked");
+    this.#mini.begin();
+    this.#header.setCommittedUpTo(last.id);
+    this.#mini.commit();
+  }
+
+  /** Recovery: all changes of the transaction have been undone. */
+  markRolledBack(transaction: Transaction): void {
     this.#pool.beginOperation();
     this.#mini.begin();
-    this.#undo.setByte(transaction.header, UNDO_STATE_AT, state);
+    this.#undo.setByte(transaction.header, UNDO_STATE_AT, ROLLED_BACK);
     this.#mini.commit();
   }
 
@@ -236,7 +250,7 @@ export class Transactions {
     const value = arena.valueLength(record);
     const size = UNDO_TAIL_AT + tail + OLD_BYTES + value;
     this.#ready(size);
-    this.#begin();
+    this.#mini.begin();
     const at = this.#append(type, size);
     const buffer = this.#mini.buffer;
     // Key words, tail length and tail lie in the record as they do here, but for the value length between.

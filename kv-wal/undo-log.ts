@@ -15,11 +15,13 @@
  *     SWAP         06 done(1)  size(2) transaction id(6) previous(6) database(2) database(2)
  *
  * A roll pointer is page number × 65536 + offset of a record; `previous` is the one of the same transaction's record
- * before. State: 0 ACTIVE → 1 PREPARED → 2 COMMITTED, or → 3 ROLLED_BACK. XID = transaction id.
+ * before. State: 0, or 1 ROLLED_BACK; how far the others have come, PREPARED or COMMITTED, is said by two ids in the space
+ * header, because transactions are prepared and committed in the order of their ids, whole groups at a time.
+ * XID = transaction id.
  *
  * Invariants: U1 the record is in the same mini-transaction as the change it can undo, before it. U2 a record is undone
  * at most once: `done` is set in the mini-transaction that undoes it, so a rollback that crashes goes on where it was (I7).
- * U3 a state only moves forward, one byte, in place. U4 the header of a transaction that is not over is in the list.
+ * U3 a state only moves forward: ids in the space header grow, ROLLED_BACK stays. U4 the header of a transaction that is not over is in the list.
  */
 import type { BufferPool } from "./buffer-pool.ts";
 import { readU16, readU48, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
@@ -30,7 +32,7 @@ import type { SpaceHeader } from "./space-header.ts";
 
 export const Undo = { TRANSACTION: 1, INSERT: 2, UPDATE: 3, DELETE: 4, NEW_CHAIN: 5, SWAP: 6 } as const;
 export const UNDO_NAMES = ["", "transaction", "insert", "update", "delete", "new-chain", "swap"];
-export const State = { ACTIVE: 0, PREPARED: 1, COMMITTED: 2, ROLLED_BACK: 3 } as const;
+export const ROLLED_BACK = 1;
 
 export const UNDO_STATE_AT = 1;
 export const UNDO_DONE_AT = 1;
@@ -103,15 +105,18 @@ export class UndoLog {
     return this.#arena.halves[(this.#frame * PAGE_SIZE + PAGE_TOP_AT) >> 1]!;
   }
 
-  /** Starts a record of `size` bytes, in the mini-transaction; fill it from the offset returned, then `mini.apply()`. */
-  append(type: number, size: number, id: number): number {
-    const at = this.#mini.open(Redo.APPEND, this.#frame, 0, size);
-    const buffer = this.#mini.buffer;
-    buffer[at] = type;
-    buffer[at + 1] = 0;
-    writeU16(buffer, at + UNDO_SIZE_AT, size);
-    writeU48(buffer, at + UNDO_ID_AT, id);
-    return at;
+  /**
+   * Starts a record of `size` bytes, in the mini-transaction, behind a TRANSACTION record if it is the `first` one of its
+   * transaction; fill it from the offset returned, then `mini.apply()`.
+   */
+  append(type: number, size: number, id: number, first: boolean): number {
+    if (!first) {
+      const at = this.#mini.open(Redo.APPEND, this.#frame, 1, size);
+      return writeStart(this.#mini.buffer, at, type, size, id);
+    }
+    const at = this.#mini.open(Redo.APPEND, this.#frame, 2, TRANSACTION_BYTES + size);
+    writeStart(this.#mini.buffer, at, Undo.TRANSACTION, TRANSACTION_BYTES, id);
+    return writeStart(this.#mini.buffer, at + TRANSACTION_BYTES, type, size, id);
   }
 
   /** The roll pointer that the next record will have. */
@@ -119,7 +124,7 @@ export class UndoLog {
     return this.#page * OFFSETS + this.#top;
   }
 
-  /** Changes one byte of a record: its state, or that it was undone. In the mini-transaction. */
+  /** Changes one byte of a record: that it was undone, or its transaction. In the mini-transaction. */
   setByte(pointer: number, at: number, value: number): void {
     this.#mini.patchByte(this.#pool.fetch(pagePart(pointer)), offsetPart(pointer) + at, value);
   }
@@ -169,4 +174,13 @@ export class UndoLog {
     this.#header.free(frame);
     this.#mini.commit();
   }
+}
+
+/** Writes what all records begin with; returns `at`. */
+function writeStart(buffer: Buffer, at: number, type: number, size: number, id: number): number {
+  buffer[at] = type;
+  buffer[at + 1] = 0;
+  writeU16(buffer, at + UNDO_SIZE_AT, size);
+  writeU48(buffer, at + UNDO_ID_AT, id);
+  return at;
 }

@@ -40,7 +40,7 @@ export function runOn(engine: WalEngine, effects: Call["effects"], change: () =>
   transactions.mayChange = true;
   change();
   transactions.mayChange = false;
-  const transaction = engine.prepare();
+  const transaction = engine.end();
   if (transaction !== undefined) engine.stage(transaction, effects, 1);
   effects.clear();
 }

@@ -10,8 +10,8 @@
  * head bounds the checkpoint.
  *
  * Invariants: B1 a pinned frame is not evicted. B2 a page is written only when the redo is durable up to its LSN (I3).
- * B3 a page is written in place only after its doublewrite copy is synced (I4), and is clean only after the tablespace
- * is synced. B4 nothing is written while a mini-transaction is open (mini-transaction.ts M1): it finds room because at least
+ * B3 a page is written in place only after its doublewrite copy is synced (I4); it counts as clean from the moment it was
+ * copied, and stays pinned until the copy is in its place, synced (page-batch.ts). B4 nothing is written while a mini-transaction is open (mini-transaction.ts M1): it finds room because at least
  * ROOM_FRAMES frames are free when it begins.
  */
 import { assert } from "../common/assert.ts";
@@ -25,8 +25,10 @@ export const POOL_FRAMES_MIN = 64;
 
 /** Writes dirty pages out: the page cleaner. */
 export interface PageWriter {
-  /** Writes these frames, and syncs. */
+  /** Writes these frames, and syncs; what was on its way has arrived then, too. */
   writeFrames(frames: readonly number[]): void;
+  /** A batch is on its way in the background, its frames pinned. */
+  readonly isWriting: boolean;
   /** The redo log is nearly full or frames are short: writes what is needed and moves the checkpoint. */
   makeRoom(): void;
 }
@@ -110,6 +112,10 @@ export class BufferPool {
   newestChange(frame: number): number {
     return this.#newest[frame]!;
   }
+  /** The oldest change of a dirty frame. */
+  oldestChangeOf(frame: number): number {
+    return this.#oldest[frame]!;
+  }
 
   /** Ends the operation before: frames that it fetched may go. */
   beginOperation(): void {
@@ -178,7 +184,7 @@ export class BufferPool {
     this.dirtyCount++;
   }
 
-  /** The page was written and synced. */
+  /** The page was copied, and the copy is going to be written. */
   markClean(frame: number): void {
     assert(this.#oldest[frame] !== 0, "buffer pool: only a dirty page becomes clean");
     const next = this.#dirtyNext[frame]!;
@@ -220,9 +226,11 @@ export class BufferPool {
         frame = warmer;
       }
       if (this.#free.length >= count) return;
-      assert(dirty.length > 0 || frame !== NONE, "buffer pool: not every frame is pinned");
-      if (dirty.length === 0) this.#rotate(frame);
-      else this.#writer!.writeFrames(dirty);
+      if (dirty.length === 0 && frame !== NONE) this.#rotate(frame);
+      else {
+        assert(dirty.length > 0 || this.#writer!.isWriting, "buffer pool: not every frame is pinned");
+        this.#writer!.writeFrames(dirty);
+      }
     }
   }
 

@@ -12,6 +12,7 @@
  */
 import { assert, present } from "../common/assert.ts";
 import type { Disk, DiskFile } from "../common/disk/disk.ts";
+import type { DiskFailure } from "../common/errors.ts";
 import { readU16, readU32, readU48, wordsOf, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { checksumHolds, sealChecksum } from "./redo-block.ts";
@@ -37,6 +38,10 @@ export class Doublewrite {
     this.#batch = lastBatch;
   }
 
+  get #open(): DiskFile {
+    return present(this.#file, "doublewrite: open");
+  }
+
   /** The number of the last batch. */
   get batch(): number {
     return this.#batch;
@@ -51,8 +56,13 @@ export class Doublewrite {
     this.#pages.push(page);
   }
 
-  /** Writes and syncs the batch; returns the bytes written. */
-  write(): number {
+  /** Bytes of the batch in the file. */
+  get bytes(): number {
+    return HEADER_BYTES + this.#pages.length * PAGE_SIZE;
+  }
+
+  /** Writes the batch; written again, it gets another number. The caller syncs it. */
+  write(): void {
     const count = this.#pages.length;
     this.#batch++;
     this.#bytes.fill(0, 0, HEADER_BYTES);
@@ -61,13 +71,17 @@ export class Doublewrite {
     writeU16(this.#bytes, 14, count);
     for (let i = 0; i < count; i++) writeU32(this.#bytes, PAGES_AT + 4 * i, this.#pages[i]!);
     sealChecksum(this.#bytes, this.#words, 0, HEADER_BYTES);
-    const file = present(this.#file, "doublewrite: open");
-    file.write(0, this.#bytes.subarray(0, HEADER_BYTES + count * PAGE_SIZE));
-    file.syncNow();
-    return HEADER_BYTES + count * PAGE_SIZE;
+    this.#open.write(0, this.#bytes.subarray(0, this.bytes));
   }
 
-  /** Writes the pages of the batch in place, neighbours with one call; it is over when the caller has synced the space. */
+  sync(done: (failure: DiskFailure | undefined) => void): void {
+    this.#open.sync(done);
+  }
+  syncNow(): void {
+    this.#open.syncNow();
+  }
+
+  /** Writes the pages of the batch in place, neighbours with one call; the caller syncs the space. */
   writeInPlace(space: Tablespace): void {
     const pages = this.#pages;
     for (let i = 0; i < pages.length; ) {
@@ -76,13 +90,16 @@ export class Doublewrite {
       space.write(pages[i]!, this.#bytes.subarray(HEADER_BYTES + i * PAGE_SIZE, HEADER_BYTES + end * PAGE_SIZE));
       i = end;
     }
-    pages.length = 0;
+  }
+
+  /** The pages of the batch are in their places, synced. */
+  end(): void {
+    this.#pages.length = 0;
   }
 
   /** Recovery: puts the copies of torn pages in place and syncs them. Returns the pages repaired. */
   repair(space: Tablespace, completedBatch: number): number[] {
-    const file = present(this.#file, "doublewrite: open");
-    const length = file.read(0, this.#bytes);
+    const length = this.#open.read(0, this.#bytes);
     const whole = length >= HEADER_BYTES && readU32(this.#bytes, 4) === MAGIC;
     // A torn header: its batch was not synced, so no page of it was touched in place (W13).
     if (!whole || !checksumHolds(this.#bytes, this.#words, 0, HEADER_BYTES)) return [];

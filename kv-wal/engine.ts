@@ -54,6 +54,7 @@ export class WalEngine implements Engine, Executor {
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
     const { redo, binlog, transactions, purge } = this.storage;
     this.#commits = new GroupCommit(host, redo, binlog, transactions, purge, this.#policy);
+    this.storage.cleaner.onFailure = (failure) => this.#commits.fail(failure);
     this.#follow("flush-log-at-trx-commit", (value) => {
       this.#policy.flushLogAtCommit = value;
     });

@@ -215,12 +215,13 @@ export class GroupCommit implements CommitSteps {
    * in the middle of a command, and then the group goes on when that command has ended.
    */
   #resume(failure: DiskFailure | undefined, next: () => void): void {
-    if (failure !== undefined) this.#fail(failure);
+    if (failure !== undefined) this.fail(failure);
     else if (this.inBackground || this.#transactions.busy) this.#host.afterTick(next);
     else next();
   }
 
-  #fail(failure: DiskFailure): void {
+  /** Something in the background has failed: nothing is acknowledged any more (G3). */
+  fail(failure: DiskFailure): void {
     this.#failure = failure;
     const replies = [...(this.#group?.replies ?? []), ...this.#replies.splice(0)];
     for (const reply of replies) reply(failure);
@@ -257,7 +258,7 @@ export class GroupCommit implements CommitSteps {
     this.#redo.write();
     if (this.#redo.log.durable === this.#redo.log.written) return;
     this.#redo.whenDurable((failure) => {
-      if (failure !== undefined) this.#fail(failure);
+      if (failure !== undefined) this.fail(failure);
     });
   }
 

@@ -28,6 +28,9 @@ export const FIRST_CHECKPOINT: Checkpoint = {
   binlogDurable: 0,
 };
 
+/** What a checkpoint says of the other files. */
+export type CheckpointPlaces = Omit<Checkpoint, "number" | "lsn" | "epoch" | "epochStart">;
+
 class BlockSink implements LogSink {
   readonly ring: RedoRing;
   readonly #chunk = Buffer.alloc(CHUNK_BLOCKS * BLOCK_SIZE);
@@ -174,11 +177,32 @@ export class RedoLog {
     this.#log.whenDurable(this.#log.written, done);
   }
 
-  /** Moves the checkpoint: everything before `lsn` is in the tablespace, synced. */
-  writeCheckpoint(lsn: number, places: Omit<Checkpoint, "number" | "lsn" | "epoch" | "epochStart">): void {
+  #nextCheckpoint(lsn: number, places: CheckpointPlaces): Checkpoint {
     assert(lsn <= this.#log.durable, "redo: a checkpoint lies in durable redo (pitfall 16)");
     assert(lsn >= this.#checkpoint.lsn, "redo: the checkpoint never goes back");
-    this.#checkpoint = { ...this.#checkpoint, number: this.#checkpoint.number + 1, lsn, ...places };
-    this.ring.writeCheckpoint(this.#checkpoint);
+    return { ...this.#checkpoint, number: this.#checkpoint.number + 1, lsn, ...places };
+  }
+
+  /** Moves the checkpoint: everything before `lsn` is in the tablespace, synced. */
+  writeCheckpoint(lsn: number, places: CheckpointPlaces): void {
+    const next = this.#nextCheckpoint(lsn, places);
+    this.ring.writeCheckpoint(next);
+    this.#checkpoint = next;
+  }
+
+  /**
+   * The same, in the background: the log behind it is free when `done` is called. A checkpoint written in place meanwhile
+   * takes the same slot, so that the other one is whole all the time (C1).
+   */
+  writeCheckpointInBackground(
+    lsn: number,
+    places: CheckpointPlaces,
+    done: (failure: DiskFailure | undefined) => void,
+  ): void {
+    const next = this.#nextCheckpoint(lsn, places);
+    this.ring.writeCheckpointInBackground(next, (failure) => {
+      if (failure === undefined && next.number > this.#checkpoint.number) this.#checkpoint = next;
+      done(failure);
+    });
   }
 }

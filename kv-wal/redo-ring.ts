@@ -206,6 +206,12 @@ export class RedoRing {
     this.#files[0]!.syncNow();
   }
 
+  /** The same, with a sync in the background. */
+  writeCheckpointInBackground(checkpoint: Checkpoint, done: (failure: DiskFailure | undefined) => void): void {
+    writeSlot(this.#files[0]!, checkpoint);
+    this.#files[0]!.sync(done);
+  }
+
   close(): void {
     for (const file of this.#files.splice(0)) file.close();
   }

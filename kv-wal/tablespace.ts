@@ -6,7 +6,7 @@
  */
 import { present } from "../common/assert.ts";
 import type { Disk, DiskFile } from "../common/disk/disk.ts";
-import { CorruptFile } from "../common/errors.ts";
+import { CorruptFile, type DiskFailure } from "../common/errors.ts";
 import { wordsOf } from "./bytes-view.ts";
 import { type Arena, PAGE_NUMBER_AT, PAGE_SIZE } from "./page.ts";
 import { checksumHolds } from "./redo-block.ts";
@@ -58,6 +58,9 @@ export class Tablespace {
     this.#open.write(page * PAGE_SIZE, bytes);
   }
 
+  sync(done: (failure: DiskFailure | undefined) => void): void {
+    this.#open.sync(done);
+  }
   syncNow(): void {
     this.#open.syncNow();
   }

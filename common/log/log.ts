@@ -9,8 +9,10 @@
  * covers what was written when it *started* and nothing later (pitfalls 21 and 22), so whoever wrote meanwhile waits for
  * the next one: that is the group commit.
  *
- * A failed write or sync is reported to the caller and never retried here (I6); what a retry may mean, only the owner of
- * the log knows.
+ * A failed write or sync is reported to the caller and never retried here (I6); what a retry of a write may mean, only the
+ * owner of the log knows. A sync is never tried again: when one in the background has failed, every later call fails with
+ * it. Otherwise nobody might hear of it: the kernel reports an error once, so a `syncNow` that came meanwhile may have
+ * succeeded, and those who waited for the background sync have gone.
  */
 import { assert } from "../assert.ts";
 import { type Bytes, writeBytes } from "../bytes.ts";
@@ -32,6 +34,8 @@ export type DurableCallback = (failure: DiskFailure | undefined) => void;
 const BUFFER_BYTES_INITIAL = 64 * 1024;
 /** A buffer that one large batch has grown beyond this is given back after it was written. */
 const BUFFER_BYTES_KEPT = 4 * 1024 * 1024;
+/** A buffer grows by doubling, but leaves no more room than this: a Buffer has at most 4 GiB. */
+const BUFFER_BYTES_SPARE = 64 * 1024 * 1024;
 
 export class Log {
   readonly #sink: LogSink;
@@ -41,6 +45,8 @@ export class Log {
   #durable: number;
   #syncing = false;
   readonly #waiting: { upTo: number; done: DurableCallback }[] = [];
+  /** Of a background sync. */
+  #failure: DiskFailure | undefined;
 
   /** A log whose first `position` bytes are already durable. */
   constructor(sink: LogSink, position: number) {
@@ -72,7 +78,8 @@ export class Log {
   reserve(sizeBytes: number): Buffer {
     const needed = this.#length + sizeBytes;
     if (needed > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
+      const doubled = Math.min(this.#buffer.length * 2, needed + BUFFER_BYTES_SPARE);
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, doubled));
       this.#buffer.copy(grown, 0, 0, this.#length);
       this.#buffer = grown;
     }
@@ -97,6 +104,7 @@ export class Log {
 
   /** Hands the buffer to the operating system. Throws DiskFailure; the buffer is then kept as it was. */
   write(): void {
+    this.#throwFailure();
     if (this.#length === 0) return;
     this.#sink.write(this.#written, this.#buffer.subarray(0, this.#length));
     this.#written += this.#length;
@@ -106,6 +114,7 @@ export class Log {
 
   /** Syncs what was written and waits. */
   syncNow(): void {
+    this.#throwFailure();
     if (this.#durable === this.#written) return;
     this.#sink.syncNow();
     this.#settle(this.#written);
@@ -114,8 +123,8 @@ export class Log {
   /** Calls `done` when everything up to `upTo` (which has been written) is durable: now, or after a background sync. */
   whenDurable(upTo: number, done: DurableCallback): void {
     assert(upTo <= this.#written, "log: only what was written can be waited for");
-    if (upTo <= this.#durable && this.#waiting.length === 0) {
-      done(undefined);
+    if (this.#failure !== undefined || (upTo <= this.#durable && this.#waiting.length === 0)) {
+      done(this.#failure);
       return;
     }
     this.#waiting.push({ upTo, done });
@@ -128,12 +137,17 @@ export class Log {
     this.#sink.sync((failure) => {
       this.#syncing = false;
       if (failure !== undefined) {
+        this.#failure = failure;
         for (const waiter of this.#waiting.splice(0)) waiter.done(failure);
         return;
       }
       this.#settle(covered);
       if (this.#waiting.length > 0 && !this.#syncing) this.#startSync();
     });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   #settle(covered: number): void {

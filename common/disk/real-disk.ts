@@ -39,6 +39,9 @@ import { assert } from "../assert.ts";
 import { DiskFailure, UsageError } from "../errors.ts";
 import type { Disk, DiskFile, OpenMode } from "./disk.ts";
 
+/** Node takes at most 2 GiB − 1 in one read or write. */
+const TRANSFER_BYTES_MAX = 1 << 30;
+
 const FLAGS: Readonly<Record<OpenMode, string>> = { read: "r", update: "r+", create: "wx+", ensure: "r+" };
 
 function codeOf(error: unknown): string {
@@ -148,7 +151,8 @@ class RealFile implements DiskFile {
     let count = 0;
     try {
       while (count < into.length) {
-        const got = readSync(this.#descriptor, into, count, into.length - count, at + count);
+        const length = Math.min(into.length - count, TRANSFER_BYTES_MAX);
+        const got = readSync(this.#descriptor, into, count, length, at + count);
         if (got === 0) break;
         count += got;
       }
@@ -164,7 +168,8 @@ class RealFile implements DiskFile {
     let count = 0;
     try {
       while (count < bytes.length) {
-        count += writeSync(this.#descriptor, bytes, count, bytes.length - count, at + count);
+        const length = Math.min(bytes.length - count, TRANSFER_BYTES_MAX);
+        count += writeSync(this.#descriptor, bytes, count, length, at + count);
       }
     } catch (error) {
       throw new DiskFailure("write", this.#full, codeOf(error));
@@ -232,10 +237,18 @@ function syncFolder(full: string): void {
   }
 }
 
-/** Makes a folder and its missing parents, each entry synced in the folder that holds it (I8; crash point A8). */
+/**
+ * Makes a folder and its missing parents, each entry synced in the folder that holds it (I8; crash point A8). One that is
+ * there is synced too: a crash may have come between making and syncing it. If we may not read its parent, we did not make it.
+ */
 function makeFolders(full: string): void {
   if (existsSync(full)) {
     readdirSync(full);
+    try {
+      syncFolder(dirname(full));
+    } catch (error) {
+      if (codeOf(error) !== "EACCES") throw error;
+    }
     return;
   }
   const parent = dirname(full);
@@ -315,15 +328,15 @@ function takeLock(full: string): () => void {
 /** Makes the lock file, unless there is one. */
 function linkHolder(full: string, self: Holder): boolean {
   const draft = `${full}.${process.pid}`;
-  writeFileSync(draft, `${self}\n`);
   try {
+    writeFileSync(draft, `${self}\n`);
     linkSync(draft, full);
     return true;
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
     return false;
   } finally {
-    unlinkSync(draft);
+    if (existsSync(draft)) unlinkSync(draft);
   }
 }
 

@@ -9,6 +9,8 @@ import { queryBytesMax, writeQuery, writeXid, XID_EVENT_BYTES } from "./events.t
 const BYTES_INITIAL = 64 * 1024;
 /** A cache that one large transaction has grown beyond this is given back. */
 const BYTES_KEPT = 4 * 1024 * 1024;
+/** It grows by doubling, but leaves no more room than this: a Buffer has at most 4 GiB. */
+const BYTES_SPARE = 64 * 1024 * 1024;
 const BEGIN = ["BEGIN"];
 const NO_DATABASE = -1;
 
@@ -51,7 +53,8 @@ export class BinlogCache {
 
   #reserve(used: number, bytes: number): Buffer {
     if (used + bytes > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(used + bytes, this.#buffer.length * 2));
+      const doubled = Math.min(this.#buffer.length * 2, used + bytes + BYTES_SPARE);
+      const grown = Buffer.allocUnsafeSlow(Math.max(used + bytes, doubled));
       this.#buffer.copy(grown, 0, 0, used);
       this.#buffer = grown;
     }

@@ -134,8 +134,9 @@ export class WalEngine implements Engine, Executor {
 
   /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#commits.finish(() => {
+    return new Promise((resolve, reject) => {
+      this.#commits.finish((failure) => {
+        if (failure !== undefined) return reject(failure);
         const { binlog, cleaner, purge } = this.storage;
         binlog.log.syncNow();
         purge.run(undefined, Number.MAX_SAFE_INTEGER);

@@ -19,7 +19,7 @@
  */
 import { assert } from "../common/assert.ts";
 import type { Effects } from "../common/command/call.ts";
-import type { DiskFailure } from "../common/errors.ts";
+import { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import type { Binlog } from "./binlog/binlog.ts";
 import { BinlogCache } from "./binlog/binlog-cache.ts";
@@ -58,7 +58,7 @@ export class GroupCommit implements CommitSteps {
   #groupsSinceSync = 0;
   #lastFlushAt = 0;
   #failure: Error | undefined;
-  #whenEmpty: (() => void) | undefined;
+  #whenEmpty: Settled | undefined;
   /** Set while background work runs, which syncs in place too. */
   inBackground = false;
   groups = 0;
@@ -216,15 +216,28 @@ export class GroupCommit implements CommitSteps {
    */
   #resume(failure: DiskFailure | undefined, next: () => void): void {
     if (failure !== undefined) this.fail(failure);
-    else if (this.inBackground || this.#transactions.busy) this.#host.afterTick(next);
-    else next();
+    else if (this.inBackground || this.#transactions.busy) this.#host.afterTick(() => this.#goOn(next));
+    else this.#goOn(next);
+  }
+
+  /** Nobody has called who could be thrown a failure: it goes to those who wait, and to the next call (G3). */
+  #goOn(next: () => void): void {
+    if (this.#failure !== undefined) return;
+    try {
+      next();
+    } catch (error) {
+      if (!(error instanceof DiskFailure)) throw error;
+      this.fail(error);
+    }
   }
 
   /** Something in the background has failed: nothing is acknowledged any more (G3). */
   fail(failure: DiskFailure): void {
+    if (this.#failure !== undefined) return;
     this.#failure = failure;
     const replies = [...(this.#group?.replies ?? []), ...this.#replies.splice(0)];
     for (const reply of replies) reply(failure);
+    this.#whenEmpty?.(failure);
   }
 
   /** Throws what a background sync has met (G3). */
@@ -262,12 +275,12 @@ export class GroupCommit implements CommitSteps {
     });
   }
 
-  /** Calls `done` when nothing is on its way any more. */
-  finish(done: () => void): void {
+  /** Calls `done` when nothing is on its way any more, or never will be. */
+  finish(done: Settled): void {
     this.throwFailure();
     this.#whenEmpty = done;
     if (this.#group !== undefined) return;
     if (this.#staged.length > 0) this.#start();
-    else done();
+    else done(undefined);
   }
 }

@@ -7,7 +7,8 @@
 import type { Disk } from "../common/disk/disk.ts";
 import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
-import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
+import { binlogPath, createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
+import { fileStart } from "./binlog/events.ts";
 import { readU32 } from "./bytes-view.ts";
 import { DOUBLEWRITE_PATH } from "./doublewrite.ts";
 import { Arena, PAGE_SIZE, PageType } from "./page.ts";
@@ -46,15 +47,21 @@ export function createFolder(host: Host, sizes: RedoSizes): void {
   createRing(disk, id, sizes);
 }
 
-/** Pages behind the first two are data: without a redo log they are not to be overwritten. */
+/** Pages behind the first two are data, and so are events in a binlog: without a redo log they are not to be overwritten. */
 function refuseData(disk: Disk): void {
-  if (!disk.exists(SPACE_PATH)) return;
-  const space = disk.open(SPACE_PATH, "read");
-  const size = space.size();
-  space.close();
-  if (size > FIRST_PAGES * PAGE_SIZE) {
-    throw new CorruptFile(redoFileName(0), 0, "the redo log is missing, but the tablespace has data");
-  }
+  const refuse = (what: string) => {
+    throw new CorruptFile(redoFileName(0), 0, `the redo log is missing, but the ${what} has data`);
+  };
+  if (sizeOf(disk, SPACE_PATH) > FIRST_PAGES * PAGE_SIZE) refuse("tablespace");
+  if (sizeOf(disk, binlogPath(1)) > fileStart(0).length || disk.exists(binlogPath(2))) refuse("binlog");
+}
+
+function sizeOf(disk: Disk, path: string): number {
+  if (!disk.exists(path)) return 0;
+  const file = disk.open(path, "read");
+  const size = file.size();
+  file.close();
+  return size;
 }
 
 function createSpace(disk: Disk, id: Uint8Array, seed: number): void {

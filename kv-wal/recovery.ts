@@ -16,16 +16,18 @@
  */
 import { assert } from "../common/assert.ts";
 import type { Recovery } from "../common/engine.ts";
+import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
 import { readU48 } from "./bytes-view.ts";
 import { createFolder, isCreated, type RedoSizes } from "./create.ts";
-import { PAGE_SIZE } from "./page.ts";
+import { PAGE_NUMBER_AT, PAGE_SIZE } from "./page.ts";
 import { RedoReader } from "./redo-reader.ts";
 import { applyRedo, Redo, redoLength, redoPage } from "./redo-records.ts";
 import type { Checkpoint } from "./redo-ring.ts";
 import type { Storage } from "./storage.ts";
+import { SPACE_PATH } from "./tablespace.ts";
 import type { Transaction } from "./transaction.ts";
 import { ROLLED_BACK, UNDO_DONE_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
 
@@ -134,8 +136,11 @@ function applyGroup(
   pool.beginOperation();
   counts.groups++;
   for (let at = from; bytes[at] !== Redo.END; at += redoLength(bytes, at, to)) {
-    const frame = pool.fetch(redoPage(bytes, at));
-    if (pool.arena.lsnOf(frame * PAGE_SIZE) >= lsn) {
+    const page = redoPage(bytes, at);
+    const frame = pool.fetch(page);
+    const pageLsn = pool.arena.lsnOf(frame * PAGE_SIZE);
+    refuseLost(storage, page, frame, pageLsn, bytes[at]!);
+    if (pageLsn >= lsn) {
       counts.skipped++;
       continue;
     }
@@ -146,6 +151,16 @@ function applyGroup(
   pool.changed(counts.changed, lsn - (to - from), lsn);
 }
 
+/** A page that is not there although it was changed, not made; or one that knows more than the log: the log's end is lost. */
+function refuseLost(storage: Storage, page: number, frame: number, pageLsn: number, record: number): void {
+  const { pool, redo, space } = storage;
+  const isAbsent = pool.arena.words[(frame * PAGE_SIZE + PAGE_NUMBER_AT) >> 2] !== page;
+  if (isAbsent && record !== Redo.INIT) throw space.damaged(page);
+  if (pageLsn <= redo.log.appended) return;
+  const problem = `page ${page} has changes up to LSN ${pageLsn}, but the redo log ends at ${redo.log.appended}, seen`;
+  throw new CorruptFile(SPACE_PATH, page * PAGE_SIZE, problem);
+}
+
 function scanUndo(storage: Storage): UndoScan {
   const unfinished: Unfinished[] = [];
   let lastId = 0;
@@ -153,10 +168,10 @@ function scanUndo(storage: Storage): UndoScan {
   const { bytes } = storage.pool.arena;
   const { preparedUpTo, committedUpTo } = storage.header;
   storage.undo.each((record, pointer) => {
-    if (bytes[record] !== Undo.TRANSACTION) return;
     const id = storage.undo.idAt(record);
+    // Purge may have freed the page in which a long transaction begins.
     lastId = Math.max(lastId, id);
-    if (bytes[record + UNDO_STATE_AT] === ROLLED_BACK) return;
+    if (bytes[record] !== Undo.TRANSACTION || bytes[record + UNDO_STATE_AT] === ROLLED_BACK) return;
     if (id <= committedUpTo) lastCommitted = Math.max(lastCommitted, id);
     else unfinished.push({ id, header: pointer, prepared: id <= preparedUpTo });
   });
@@ -189,7 +204,8 @@ function decide(host: Host, storage: Storage, scan: UndoScan, lastXid: number, l
       `${asked.unknown} transactions are in the binlog that the engine has lost (flush_log_at_trx_commit is not 1)`,
     );
   }
-  if (lastCommitted > lastXid)
+  // A new binlog file cannot tell what the one before it has.
+  if (lastXid > 0 && lastCommitted > lastXid)
     lines.push("the engine has transactions that the binlog has lost (sync_binlog is not 1)");
 }
 

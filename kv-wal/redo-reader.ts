@@ -8,6 +8,7 @@
  * 2. The block that holds s counts up to s when it is of an older epoch (nothing of e reached the disk).
  * 3. Behind it only whole blocks of epoch e with the expected number count. The first that is not one ends the log,
  *    unless a later block of e says that it had been durable: then the log is damaged (pitfall 19).
+ *    A block of a later epoch says so as well: the checkpoint that opened it was durable before it, and is lost.
  * 4. A block that is not full ends the log. Of a mini-transaction without its END nothing counts (pitfall 18).
  */
 import { CorruptFile } from "../common/errors.ts";
@@ -159,15 +160,16 @@ export class RedoReader {
     return (number - this.#chunkFirst) * BLOCK_SIZE;
   }
 
-  /** Rule 3: does a later block know that the one at which we stopped had been durable? */
+  /** Rule 3: does a block know that the one at which we stopped had been durable? */
   #refuseRot(): void {
     const stopped = this.#block;
     const last = Math.floor(this.#checkpoint.lsn / BLOCK_PAYLOAD) + this.#ring.blocks;
-    for (let number = stopped + 1; number < last; number++) {
+    for (let number = stopped; number < last; number++) {
       if (number >= this.#chunkFirst + this.#chunkBlocks) this.#load(number);
       const at = this.#offsetOf(number);
       const header = readBlockHeader(this.#chunk, at);
-      if (header.number !== number || header.epoch !== this.#checkpoint.epoch || header.durable <= stopped) continue;
+      if (header.number !== number || header.epoch < this.#checkpoint.epoch) continue;
+      if (header.epoch === this.#checkpoint.epoch && header.durable <= stopped) continue;
       if (checksumHolds(this.#chunk, this.#words, at, BLOCK_SIZE)) this.#damaged(stopped);
     }
   }

@@ -114,6 +114,9 @@ export class RedoRing {
       }
       const matches = readU32(header, 12) === index && this.id.equals(header.subarray(24, 32));
       if (!matches) throw new CorruptFile(path, 12, "a redo log file of another folder or place");
+      // What is missing at its end would look like the end of the log.
+      const size = file.size();
+      if (size < RING_HEADER_BYTES + this.#blocksPerFile * BLOCK_SIZE) throw new CorruptFile(path, size, "cut short");
       this.#files.push(file);
     }
   }

@@ -94,7 +94,7 @@ export class Binlog {
     const file = this.#disk.open(this.path, "update");
     file.syncNow();
     const end = readBinlog(file, visit);
-    if (this.number === durable.file && end.position < durable.position) {
+    if (this.number < durable.file || (this.number === durable.file && end.position < durable.position)) {
       throw new CorruptFile(this.path, end.position, "a binlog event is damaged, though it had been durable");
     }
     const cutBytes = file.size() - end.position;

@@ -63,6 +63,7 @@ export class BTree {
     const pool = this.#pool;
     const arena = this.#arena;
     pool.beginOperation();
+    arena.forgetRange();
     let frame = pool.fetch(ROOT_PAGE);
     let level = arena.levelOf(frame * PAGE_SIZE);
     this.#rootLevel = level;
@@ -72,14 +73,14 @@ export class BTree {
       const slot = arena.childSlot(base, hi, mid, low, tail);
       this.#pathFrames[level] = frame;
       this.#pathSlots[level] = slot;
+      arena.narrowRange(base, slot, hi, mid);
       frame = pool.fetch(arena.childOf(arena.recordAt(base, slot)));
     }
     const base = frame * PAGE_SIZE;
-    const slot = arena.lowerBound(base, hi, mid, low, tail);
+    this.slot = arena.lowerBound(base, hi, mid, low, tail);
     this.frame = frame;
-    this.slot = slot;
     this.#pathFrames[0] = frame;
-    this.found = slot < arena.countOf(base) && arena.compare(arena.recordAt(base, slot), hi, mid, low, tail) === 0;
+    this.found = arena.matched;
     return this.found;
   }
 

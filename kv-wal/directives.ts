@@ -35,7 +35,7 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
     default: "128mb",
     mutable: false,
     min: 1 << 20,
-    max: 2 ** 32 - 16384,
+    max: 2 ** 31 - 16384,
     aliases: ["innodb-buffer-pool-size"],
     summary: "Memory for pages.",
   },

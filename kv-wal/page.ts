@@ -59,6 +59,10 @@ export const FLAG_EXTERNAL = 0x8000;
 /** The largest record: two of them and their slots fit into an empty page (P5). */
 export const RECORD_BYTES_MAX = ((PAGE_SIZE - PAGE_BODY_AT) / 2 - 4) & ~3;
 
+/** Looks that a search spends on guessing before it halves. */
+const GUESSES_MAX = 4;
+const TWO_32 = 0x100000000;
+
 /** The memory of the buffer pool: frames of one page each, seen as bytes, 16-bit and 32-bit words. */
 export class Arena {
   readonly bytes: Buffer;
@@ -66,6 +70,11 @@ export class Arena {
   readonly words: Uint32Array;
   readonly frames: number;
   readonly #scratch = Buffer.alloc(PAGE_SIZE);
+  /** Of the search that is on its way down the tree: its key lies among rows with these `low` words. */
+  #rangeFrom = 0;
+  #rangeTo = TWO_32;
+  /** Whether the last `lowerBound` or `childSlot` met the key. */
+  matched = false;
 
   constructor(frames: number) {
     const memory = new ArrayBuffer(frames * PAGE_SIZE);
@@ -138,14 +147,7 @@ export class Arena {
     return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0;
   }
 
-  /** The order of a record's key against a key: negative, 0 or positive. */
-  compare(record: number, hi: number, mid: number, low: number, tail: Bytes): number {
-    const words = this.words;
-    const at = record >> 2;
-    const difference = words[at]! - hi || words[at + 1]! - mid || words[at + 2]! - low;
-    return difference !== 0 ? difference : this.#compareTail(record, tail);
-  }
-
+  /** The order of a record's tail against a tail: negative, 0 or positive. */
   #compareTail(record: number, tail: Bytes): number {
     const bytes = this.bytes;
     const length = this.tailLength(record);
@@ -156,6 +158,24 @@ export class Arena {
       if (difference !== 0) return difference;
     }
     return length - tail.length;
+  }
+
+  /** Before a search begins: nothing is known of where in a page a key lies. */
+  forgetRange(): void {
+    this.#rangeFrom = 0;
+    this.#rangeTo = TWO_32;
+  }
+
+  /** The search goes on in the child of `slot`: the keys beside it say between which `low` words the child's keys lie. */
+  narrowRange(base: number, slot: number, hi: number, mid: number): void {
+    if (slot > 0) {
+      const at = this.recordAt(base, slot) >> 2;
+      this.#rangeFrom = this.words[at] === hi && this.words[at + 1] === mid ? this.words[at + 2]! : 0;
+    }
+    if (slot + 1 < this.countOf(base)) {
+      const at = this.recordAt(base, slot + 1) >> 2;
+      this.#rangeTo = this.words[at] === hi && this.words[at + 1] === mid ? this.words[at + 2]! : TWO_32;
+    }
   }
 
   /** The first slot whose key is >= the given one; the number of records when there is none. */
@@ -169,22 +189,36 @@ export class Arena {
   }
 
   /**
-   * The first slot from `from` on whose key is, compared with the given one, >= `least`: 0 for >=, 1 for >. The comparison is
-   * written out, because this loop is where reads spend their time; the tails are looked at only when all words agree.
+   * The first slot from `from` on whose key is, compared with the given one, >= `least`: 0 for >=, 1 for >. `matched` says
+   * whether the key itself was met.
+   *
+   * This is where reads spend their time, waiting for memory: every record looked at is a cache miss. The `low` words of most
+   * rows are hashes, which lie evenly in the range that the page above has told, so the first looks go where the key
+   * should be; if it is not found there, the rest is halved as usual. The comparison is written out; tails are looked at
+   * only when all words agree.
    */
   #bound(base: number, from: number, hi: number, mid: number, low: number, tail: Bytes, least: number): number {
     const { words, halves } = this;
     const slots = (base + PAGE_SIZE - 2) >> 1;
     let first = from;
     let end = halves[(base + PAGE_COUNT_AT) >> 1]!;
+    const density = (end - from) / (this.#rangeTo - this.#rangeFrom + 1);
+    let guess = from + Math.floor((low - this.#rangeFrom) * density);
+    let guesses = GUESSES_MAX;
+    this.matched = false;
     while (first < end) {
-      const middle = (first + end) >>> 1;
-      const record = base + halves[slots - middle]!;
-      const at = record >> 2;
+      const middle = guesses-- > 0 ? Math.min(Math.max(guess, first), end - 1) : (first + end) >>> 1;
+      const at = (base + halves[slots - middle]!) >> 2;
       let order = words[at + 2]! - low;
       if (words[at]! !== hi) order = words[at]! - hi;
       else if (words[at + 1]! !== mid) order = words[at + 1]! - mid;
-      else if (order === 0) order = this.#compareTail(record, tail);
+      else if (order === 0) {
+        order = this.#compareTail(at << 2, tail);
+        if (order === 0) {
+          this.matched = true;
+          return middle + least;
+        }
+      } else guess = middle - Math.floor(order * density);
       if (order < least) first = middle + 1;
       else end = middle;
     }

@@ -14,6 +14,7 @@ import { assert } from "../common/assert.ts";
 import { type Bytes, sliceBytes } from "../common/bytes.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { copyBytes, writeU16, writeU32 } from "./bytes-view.ts";
+import { frameOfHint, HashIndex, slotOfHint } from "./hash-index.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import {
   type Arena,
@@ -37,9 +38,11 @@ export class BTree {
   readonly #arena: Arena;
   readonly #mini: MiniTransaction;
   readonly #header: SpaceHeader;
+  readonly #index: HashIndex;
   /** The path of the last search, by level: frame, and the slot taken in it. */
   readonly #pathFrames = new Int32Array(DEPTH_MAX);
   readonly #pathSlots = new Int32Array(DEPTH_MAX);
+  #hasPath = false;
   #rootLevel = 0;
   /** Room for the node record of each level of a split. */
   readonly #nodeRecord = Buffer.alloc(NODE_RECORD_MAX);
@@ -56,13 +59,38 @@ export class BTree {
     this.#arena = pool.arena;
     this.#mini = mini;
     this.#header = header;
+    this.#index = new HashIndex(pool);
   }
 
   /** Begins an operation and finds the first row whose key is >= the given one; true when it is equal. */
   search(hi: number, mid: number, low: number, tail: Bytes): boolean {
+    this.#pool.beginOperation();
+    const hint = this.#index.find(hi, mid, low, tail);
+    if (hint < 0) {
+      this.#descend(hi, mid, low, tail);
+      if (this.found) this.#index.remember(low, this.frame, this.slot);
+      return this.found;
+    }
+    this.frame = frameOfHint(hint);
+    this.slot = slotOfHint(hint);
+    this.found = true;
+    this.#hasPath = false;
+    return true;
+  }
+
+  /** The path to the position, for a change that may touch the pages above: the hash index has jumped over them. */
+  #ensurePath(): void {
+    if (this.#hasPath) return;
+    const { words } = this.#arena;
+    const at = this.record >> 2;
+    const { frame, slot } = this;
+    this.#descend(words[at]!, words[at + 1]!, words[at + 2]!, this.tail());
+    assert(this.frame === frame && this.slot === slot, "H1: the tree has the key where the hash index has it");
+  }
+
+  #descend(hi: number, mid: number, low: number, tail: Bytes): void {
     const pool = this.#pool;
     const arena = this.#arena;
-    pool.beginOperation();
     arena.forgetRange();
     let frame = pool.fetch(ROOT_PAGE);
     let level = arena.levelOf(frame * PAGE_SIZE);
@@ -81,7 +109,7 @@ export class BTree {
     this.frame = frame;
     this.#pathFrames[0] = frame;
     this.found = arena.matched;
-    return this.found;
+    this.#hasPath = true;
   }
 
   /** The record at the position, counted from the start of the arena. */
@@ -115,6 +143,7 @@ export class BTree {
       this.#mini.applyCopy(Redo.REPLACE, this.frame, this.slot, record, 0, length);
       return;
     }
+    this.#ensurePath();
     this.#mini.applyShort(Redo.REMOVE, this.frame, this.slot);
     this.#insertAt(0, this.slot, record, length);
   }
@@ -122,6 +151,7 @@ export class BTree {
   /** Deletes the record that the last search found. */
   delete(): void {
     assert(this.found, "tree: delete what was found");
+    this.#ensurePath();
     this.#deleteAt(0, this.slot);
   }
 

@@ -112,6 +112,10 @@ export class BufferPool {
   newestChange(frame: number): number {
     return this.#newest[frame]!;
   }
+  /** Whether a page lives in the frame. */
+  isInUse(frame: number): boolean {
+    return this.#frameOf[this.#pageOf[frame]!] === frame;
+  }
   /** The oldest change of a dirty frame. */
   oldestChangeOf(frame: number): number {
     return this.#oldest[frame]!;

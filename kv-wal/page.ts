@@ -147,6 +147,13 @@ export class Arena {
     return (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0;
   }
 
+  hasKey(record: number, hi: number, mid: number, low: number, tail: Bytes): boolean {
+    const words = this.words;
+    const at = record >> 2;
+    if (words[at + 2] !== low || words[at + 1] !== mid || words[at] !== hi) return false;
+    return this.#compareTail(record, tail) === 0;
+  }
+
   /** The order of a record's tail against a tail: negative, 0 or positive. */
   #compareTail(record: number, tail: Bytes): number {
     const bytes = this.bytes;

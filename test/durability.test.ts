@@ -2,12 +2,14 @@
  * Durability, seen by a sceptic: damage that must be refused instead of served, and failures of the disk that must not be
  * forgotten. Each case was a defect once.
  */
+import { join } from "node:path";
 import t from "tap";
 import { Effects } from "../common/command/call.ts";
 import type { DiskFile } from "../common/disk/disk.ts";
 import { type Fault, FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { CorruptFile, DiskFailure } from "../common/errors.ts";
+import { RealDisk } from "../common/disk/real-disk.ts";
+import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { Log } from "../common/log/log.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
@@ -88,6 +90,17 @@ t.test("log: a background sync that fails is not forgotten because a sync in pla
     answer = failure;
   });
   t.type(answer, DiskFailure);
+});
+
+t.test("real disk: a folder that cannot be made is refused at once, and the reason is the right one", async (t) => {
+  const folder = t.testdir({ file: "" });
+  t.throws(() => new RealDisk("/proc/twolog/data"), UsageError, "the system's own mkdir -p never returns here");
+  t.throws(() => new RealDisk(join(folder, "file", "data")), { message: /ENOTDIR/ });
+  const disk = new RealDisk(join(folder, "a", "b"));
+  disk.makeDir("wal");
+  disk.makeDir("wal");
+  t.same(disk.list(""), ["wal"]);
+  t.throws(() => new RealDisk(folder).makeDir("file"), DiskFailure, "a file is in the way");
 });
 
 t.test("kv-wal refuses to lose acknowledged data to damage", async (t) => {

@@ -109,7 +109,7 @@ export class RealDisk implements Disk {
 
   makeDir(folder: string): void {
     const full = join(this.#root, folder);
-    attempt("mkdir", full, () => mkdirSync(full, { recursive: true }));
+    attempt("mkdir", full, () => makeFolder(full));
   }
 
   syncDir(folder: string): void {
@@ -253,8 +253,18 @@ function makeFolders(full: string): void {
   }
   const parent = dirname(full);
   makeFolders(parent);
-  mkdirSync(full, { recursive: true });
+  makeFolder(full);
   syncFolder(parent);
+}
+
+/** Not `recursive`: that says ENOENT for a read-only file system, and never returns in /proc. */
+function makeFolder(full: string): void {
+  try {
+    mkdirSync(full);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    readdirSync(full);
+  }
 }
 
 /*

@@ -79,6 +79,9 @@ export class WalEngine implements Engine, Executor {
     });
     this.keyspace.events.now = this.#host.clock.now();
     this.#commits.open();
+    for (const name of ["flush-log-at-trx-commit", "sync-binlog"]) {
+      this.#config.onChange(name, () => this.#commits.policyChanged());
+    }
     return recovery;
   }
 

@@ -86,6 +86,12 @@ export class GroupCommit implements CommitSteps {
     this.#lastFlushAt = this.#host.clock.monotonic();
   }
 
+  /** What was acknowledged under the policy before becomes durable: reads under a stricter one may see it (I1). */
+  policyChanged(): void {
+    this.#redo.flushNow();
+    this.#binlog.syncNow();
+  }
+
   /** Transactions that have ended and are not committed. */
   get undecided(): number {
     return this.#staged.length + (this.#group?.transactions.length ?? 0);

@@ -161,6 +161,22 @@ t.test("kv-wal refuses to lose acknowledged data to damage", async (t) => {
   });
 });
 
+t.test("kv-wal: under a stricter policy nobody reads what the one before may still lose (I1)", async (t) => {
+  const disk = new MemoryDisk();
+  const config = walConfig({ "flush-log-at-trx-commit": "2", "sync-binlog": "0" });
+  const engine = createWalEngine(new TestHost(disk), config);
+  engine.recover();
+  set(engine, "key", "v");
+  t.equal(openWal(disk.afterPowerLoss()).keyspace.databases[0]!.strings.get("key"), undefined, "2/0 may lose it");
+  config.set([
+    ["flush-log-at-trx-commit", "1"],
+    ["sync-binlog", "1"],
+  ]);
+  t.equal(engine.keyspace.databases[0]!.strings.get("key"), "v");
+  engine.settle((failure) => t.equal(failure, undefined, "the read is answered"));
+  t.equal(openWal(disk.afterPowerLoss()).keyspace.databases[0]!.strings.get("key"), "v");
+});
+
 t.test("kv-wal's recovery does not cry wolf", async (t) => {
   t.test("after a rotation the new binlog file is empty, which is no loss", async (t) => {
     const directives = { "max-binlog-size": "4096" };

@@ -50,6 +50,11 @@ export function copyBytes(from: Buffer, at: number, to: Buffer, toAt: number, le
   for (let i = 0; i < length; i++) to[toAt + i] = from[at + i]!;
 }
 
+/** Copies `count` words; the ranges do not overlap. */
+export function copyWords(from: Uint32Array, at: number, to: Uint32Array, toAt: number, count: number): void {
+  for (let i = 0; i < count; i++) to[toAt + i] = from[at + i]!;
+}
+
 /** The words of a buffer whose memory starts at a multiple of four. */
 export function wordsOf(bytes: Buffer): Uint32Array {
   assert(bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0, "words: aligned buffer");

@@ -17,7 +17,7 @@ import { isCreated, WAL_FOLDER } from "./create.ts";
 import { Arena, PAGE_GARBAGE_AT, PAGE_TOP_AT, PAGE_TYPE_NAMES, PageType, RECORD_TAIL_AT } from "./page.ts";
 import { recoverStorage } from "./recovery.ts";
 import { RedoReader } from "./redo-reader.ts";
-import { REDO_NAMES, Redo, redoLength, redoPage } from "./redo-records.ts";
+import { REDO_NAMES, Redo, redoLength, redoPage, redoType, redoWhere } from "./redo-records.ts";
 import { RedoRing } from "./redo-ring.ts";
 import { KIND_NAMES } from "./rows/layout.ts";
 import { Storage } from "./storage.ts";
@@ -107,10 +107,10 @@ function dumpRedo(disk: Disk, print: (line: string) => void): void {
   print(`checkpoint at LSN ${checkpoint.lsn}`);
   reader.each((bytes, from, to, lsn) => {
     print(`mini-transaction ${lsn - (to - from)} – ${lsn}`);
-    for (let at = from; bytes[at] !== Redo.END; at += redoLength(bytes, at, to)) {
+    for (let at = from; redoType(bytes, at) !== Redo.END; at += redoLength(bytes, at, to)) {
       const length = redoLength(bytes, at, to);
-      const name = REDO_NAMES[bytes[at]!]!.padEnd(8);
-      print(`  ${name} page ${redoPage(bytes, at)} at ${readU16(bytes, at + 5)}, ${length} bytes`);
+      const name = REDO_NAMES[redoType(bytes, at)]!.padEnd(8);
+      print(`  ${name} page ${redoPage(bytes, at)} at ${redoWhere(bytes, at)}, ${length} bytes`);
     }
   });
   print(`end of the log at LSN ${reader.lsn}`);

@@ -12,10 +12,10 @@
  */
 import { assert } from "../common/assert.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, writeU16, writeU32 } from "./bytes-view.ts";
+import { copyBytes, wordsOf, writeU32 } from "./bytes-view.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
-import { applyRedo, REDO_HEADER_BYTES, REDO_SHORT_BYTES, Redo } from "./redo-records.ts";
+import { applyRedo, REDO_END_BYTES, REDO_HEADER_BYTES, Redo, writeRedoEnd, writeRedoHeader } from "./redo-records.ts";
 
 export class MiniTransaction {
   readonly #redo: RedoLog;
@@ -28,6 +28,8 @@ export class MiniTransaction {
   #recordEnd = 0;
   /** The redo buffer while a record is open: fill it from the offset that `open` returned. */
   buffer: Buffer = Buffer.alloc(0);
+  /** The same as words: records start at multiples of four. */
+  words: Uint32Array = wordsOf(this.buffer);
 
   constructor(redo: RedoLog, pool: BufferPool) {
     this.#redo = redo;
@@ -48,31 +50,37 @@ export class MiniTransaction {
 
   /** Starts a record with `length` bytes of content; returns where in `buffer` they go. Then comes `apply`. */
   open(type: number, frame: number, where: number, length: number): number {
-    const log = this.#redo.log;
-    const buffer = log.reserve(REDO_HEADER_BYTES + length);
-    const at = log.bufferedBytes;
-    buffer[at] = type;
-    writeU32(buffer, at + 1, this.#pool.pageIn(frame));
-    writeU16(buffer, at + 5, where);
-    writeU16(buffer, at + 7, length);
-    this.buffer = buffer;
+    const size = REDO_HEADER_BYTES + ((length + 3) & ~3);
+    const at = this.#reserve(size);
+    const { words } = this;
+    writeRedoHeader(words, at, type, this.#pool.pageIn(frame), where, length);
+    if (length > 0) words[(at + size - 4) >> 2] = 0;
     this.#recordFrame = frame;
     this.#recordAt = at;
-    this.#recordEnd = at + REDO_HEADER_BYTES + length;
+    this.#recordEnd = at + size;
     return at + REDO_HEADER_BYTES;
+  }
+
+  #reserve(size: number): number {
+    const log = this.#redo.log;
+    const buffer = log.reserve(size);
+    if (buffer !== this.buffer) {
+      this.buffer = buffer;
+      this.words = wordsOf(buffer);
+    }
+    return log.bufferedBytes;
   }
 
   /** The open record is complete: it is in the log, and the page follows. */
   apply(): void {
     this.#redo.log.advance(this.#recordEnd);
     this.#pool.willChange(this.#recordFrame, this.#changed);
-    applyRedo(this.#pool.arena, this.#recordFrame * PAGE_SIZE, this.buffer, this.#recordAt);
+    applyRedo(this.#pool.arena, this.#recordFrame * PAGE_SIZE, this.buffer, this.words, this.#recordAt);
   }
 
   /** A record without content: INIT, REMOVE, TRUNCATE. */
   applyShort(type: number, frame: number, where: number): void {
     this.open(type, frame, where, 0);
-    this.#recordEnd = this.#recordAt + REDO_SHORT_BYTES;
     this.apply();
   }
 
@@ -96,10 +104,10 @@ export class MiniTransaction {
   }
 
   commit(): void {
-    const log = this.#redo.log;
-    const at = log.bufferedBytes;
-    log.reserve(1)[at] = Redo.END;
-    log.advance(at + 1);
+    const { log } = this.#redo;
+    const at = this.#reserve(REDO_END_BYTES);
+    writeRedoEnd(this.words, at);
+    log.advance(at + REDO_END_BYTES);
     const end = log.appended;
     assert(end - this.#start <= GROUP_BYTES_MAX, "mini-transaction: a group has a limit");
     this.#pool.changed(this.#changed, this.#start, end);

@@ -11,16 +11,16 @@ import type { BufferPool } from "./buffer-pool.ts";
 import { readU16 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import { chainPages, REFERENCE_BYTES, readReference } from "./overflow.ts";
-import { FLAG_EXTERNAL, PAGE_BODY_AT, PAGE_SIZE, PAGE_TOP_AT, VALUE_LENGTH_MASK } from "./page.ts";
+import { PAGE_BODY_AT, PAGE_SIZE, PAGE_TOP_AT } from "./page.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import {
-  OLD_BYTES,
+  DONE,
+  FREES_CHAIN,
   offsetPart,
   pagePart,
-  UNDO_DONE_AT,
+  UNDO_BODY_AT,
+  UNDO_MARK_AT,
   UNDO_SIZE_AT,
-  UNDO_TAIL_AT,
-  UNDO_TAIL_LENGTH_AT,
   Undo,
   type UndoLog,
 } from "./undo-log.ts";
@@ -82,19 +82,18 @@ export class Purge {
 
   /** Frees the chain that the change behind this record dropped. */
   #freeDropped(frame: number, offset: number): void {
-    const { bytes } = this.#pool.arena;
+    const { arena } = this.#pool;
+    const { bytes } = arena;
     const record = frame * PAGE_SIZE + offset;
     const type = bytes[record]!;
-    if ((type !== Undo.UPDATE && type !== Undo.DELETE) || bytes[record + UNDO_DONE_AT] !== 0) return;
-    const old = record + UNDO_TAIL_AT + readU16(bytes, record + UNDO_TAIL_LENGTH_AT);
-    const lengthAndFlags = readU16(bytes, old + 1);
-    if (bytes[old] === 0 || (lengthAndFlags & FLAG_EXTERNAL) === 0) return;
-    const end = old + OLD_BYTES + (lengthAndFlags & VALUE_LENGTH_MASK);
-    const chain = readReference(bytes, end - REFERENCE_BYTES);
+    if ((type !== Undo.UPDATE && type !== Undo.DELETE) || bytes[record + UNDO_MARK_AT] !== FREES_CHAIN) return;
+    const row = record + UNDO_BODY_AT;
+    if (!arena.isExternal(row)) return;
+    const chain = readReference(bytes, arena.valueAt(row) + arena.valueLength(row) - REFERENCE_BYTES);
     this.#pool.beginOperation();
     this.#mini.begin();
     this.#header.freeChain(chain.first, chain.last, chainPages(chain.keyBytes + chain.bodyBytes));
-    this.#mini.patchByte(frame, offset + UNDO_DONE_AT, 1);
+    this.#mini.patchByte(frame, offset + UNDO_MARK_AT, DONE);
     this.#mini.commit();
   }
 }

@@ -20,16 +20,16 @@ import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
-import { readU48 } from "./bytes-view.ts";
+import { readU48, wordsOf } from "./bytes-view.ts";
 import { createFolder, isCreated, type RedoSizes } from "./create.ts";
 import { PAGE_NUMBER_AT, PAGE_SIZE } from "./page.ts";
 import { RedoReader } from "./redo-reader.ts";
-import { applyRedo, Redo, redoLength, redoPage } from "./redo-records.ts";
+import { applyRedo, Redo, redoLength, redoPage, redoType } from "./redo-records.ts";
 import type { Checkpoint } from "./redo-ring.ts";
 import type { Storage } from "./storage.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 import type { Transaction } from "./transaction.ts";
-import { ROLLED_BACK, UNDO_DONE_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
+import { DONE, ROLLED_BACK, UNDO_MARK_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
 
 /** A transaction that was not over. */
 interface Unfinished extends Transaction {
@@ -135,16 +135,17 @@ function applyGroup(
   const { pool } = storage;
   pool.beginOperation();
   counts.groups++;
-  for (let at = from; bytes[at] !== Redo.END; at += redoLength(bytes, at, to)) {
+  const words = wordsOf(bytes);
+  for (let at = from; redoType(bytes, at) !== Redo.END; at += redoLength(bytes, at, to)) {
     const page = redoPage(bytes, at);
     const frame = pool.fetch(page);
     const pageLsn = pool.arena.lsnOf(frame * PAGE_SIZE);
-    refuseLost(storage, page, frame, pageLsn, bytes[at]!);
+    refuseLost(storage, page, frame, pageLsn, redoType(bytes, at));
     if (pageLsn >= lsn) {
       counts.skipped++;
       continue;
     }
-    applyRedo(pool.arena, frame * PAGE_SIZE, bytes, at);
+    applyRedo(pool.arena, frame * PAGE_SIZE, bytes, words, at);
     pool.willChange(frame, counts.changed);
     counts.records++;
   }
@@ -238,7 +239,7 @@ function rollBack(storage: Storage, losers: readonly Unfinished[]): void {
   const pointers: number[] = [];
   const { bytes } = storage.pool.arena;
   storage.undo.each((record, pointer) => {
-    if (bytes[record] === Undo.TRANSACTION || bytes[record + UNDO_DONE_AT] !== 0) return;
+    if (bytes[record] === Undo.TRANSACTION || bytes[record + UNDO_MARK_AT] === DONE) return;
     if (ids.has(storage.undo.idAt(record))) pointers.push(pointer);
   });
   for (const pointer of pointers.reverse()) storage.rollback.undo(pointer);

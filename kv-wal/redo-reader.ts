@@ -22,7 +22,7 @@ import {
   NO_GROUP,
   readBlockHeader,
 } from "./redo-block.ts";
-import { Redo, redoLength } from "./redo-records.ts";
+import { Redo, redoLength, redoType } from "./redo-records.ts";
 import type { Checkpoint, RedoRing } from "./redo-ring.ts";
 
 const CHUNK_BYTES = 128 << 10;
@@ -97,7 +97,7 @@ export class RedoReader {
         const place = this.#ring.placeOf(Math.floor(this.#lsn / BLOCK_PAYLOAD));
         throw new CorruptFile(place.path, place.offset, `redo record of unknown type at LSN ${this.#lsn}`);
       }
-      if (this.#pending[at] === Redo.END) return at + 1 - this.#pendingFrom;
+      if (redoType(this.#pending, at) === Redo.END) return at + length - this.#pendingFrom;
       at += length;
     }
     return 0;

@@ -2,21 +2,25 @@
  * Redo records: changes of single pages, physical to a page and logical inside it, as in InnoDB. The forward path and
  * recovery apply a record through the same function, from the same bytes: what replay does is what execution did.
  *
- *     INIT      01 page(4) page type(1) level(1)          the page is new and empty
- *     INSERT    02 page(4) slot(2) length(2) bytes        a record of a tree page
- *     REPLACE   03 page(4) slot(2) length(2) bytes
- *     REMOVE    04 page(4) slot(2)
- *     TRUNCATE  05 page(4) slot(2)                        removes the records from slot on
- *     FILL      06 page(4) slot(2) length(2) bytes        appends records, which follow one another (splits)
- *     PATCH     07 page(4) offset(2) length(2) bytes      overwrites bytes of the page
- *     APPEND    08 page(4) records(2) length(2) bytes     appends so many records to an undo page, at its heap top
- *     END       09                                        ends a mini-transaction
+ *     record    page | type ≪ 28 (4) · slot, offset or other small number (2) · length (2) · content · zeros
+ *
+ *     INIT      1   page type | level ≪ 8           the page is new and empty
+ *     INSERT    2   slot      length, bytes         a record of a tree page
+ *     REPLACE   3   slot      length, bytes
+ *     REMOVE    4   slot
+ *     TRUNCATE  5   slot                            removes the records from slot on
+ *     FILL      6   0         length, bytes         appends records, which follow one another (splits)
+ *     PATCH     7   offset    length, bytes         overwrites bytes of the page
+ *     APPEND    8   records   length, bytes         appends so many records to an undo page, at its heap top
+ *     END       9                                   ends a mini-transaction; the first four bytes only
+ *
+ * Everything starts at multiples of four, in the log as in the pages, so that it can be copied by words; hence the zeros.
  *
  * Invariants: R1 the records between two ENDs are replayed together or not at all. R2 a record is applied only to a page
  * whose LSN is smaller than the end of its mini-transaction, which then becomes the page's LSN.
  */
 import { assert } from "../common/assert.ts";
-import { copyBytes, readU16, readU32 } from "./bytes-view.ts";
+import { copyBytes, copyWords, readU16, readU32 } from "./bytes-view.ts";
 import { type Arena, PAGE_BODY_AT, PAGE_COUNT_AT, PAGE_SIZE, PAGE_TOP_AT } from "./page.ts";
 
 export const Redo = {
@@ -33,47 +37,69 @@ export const Redo = {
 export type Redo = (typeof Redo)[keyof typeof Redo];
 export const REDO_NAMES = ["", "init", "insert", "replace", "remove", "truncate", "fill", "patch", "append", "end"];
 
-/** Type, page, slot or offset. */
-export const REDO_SHORT_BYTES = 7;
-/** The same and the length of what follows. */
-export const REDO_HEADER_BYTES = 9;
+export const REDO_HEADER_BYTES = 8;
+export const REDO_END_BYTES = 4;
+const TYPE_SHIFT = 28;
+/** Pages that a record can name: 4 TiB. */
+export const REDO_PAGES_MAX = 2 ** TYPE_SHIFT;
 
+/** Writes a record's header as two words; `at` counts bytes. */
+export function writeRedoHeader(
+  words: Uint32Array,
+  at: number,
+  type: number,
+  page: number,
+  where: number,
+  length: number,
+): void {
+  words[at >> 2] = (type << TYPE_SHIFT) | page;
+  words[(at >> 2) + 1] = where | (length << 16);
+}
+
+export function writeRedoEnd(words: Uint32Array, at: number): void {
+  words[at >> 2] = Redo.END << TYPE_SHIFT;
+}
+
+export function redoType(bytes: Uint8Array, at: number): number {
+  return bytes[at + 3]! >>> 4;
+}
 export function redoPage(bytes: Uint8Array, at: number): number {
-  return readU32(bytes, at + 1);
+  return readU32(bytes, at) & (REDO_PAGES_MAX - 1);
+}
+export function redoWhere(bytes: Uint8Array, at: number): number {
+  return readU16(bytes, at + 4);
 }
 
 /** The length of the record at `at`, or −1 when it does not end before `end`, or 0 when there is no such record type. */
 export function redoLength(bytes: Uint8Array, at: number, end: number): number {
-  const type = bytes[at]!;
-  let length: number;
-  if (type === Redo.END) length = 1;
-  else if (type === Redo.INIT || type === Redo.REMOVE || type === Redo.TRUNCATE) length = REDO_SHORT_BYTES;
-  else if (type >= Redo.INSERT && type <= Redo.APPEND) {
-    if (at + REDO_HEADER_BYTES > end) return -1;
-    length = REDO_HEADER_BYTES + readU16(bytes, at + 7);
-  } else return 0;
+  if (at + REDO_END_BYTES > end) return -1;
+  const type = redoType(bytes, at);
+  if (type === Redo.END) return REDO_END_BYTES;
+  if (type < Redo.INIT || type > Redo.APPEND) return 0;
+  if (at + REDO_HEADER_BYTES > end) return -1;
+  const length = REDO_HEADER_BYTES + ((readU16(bytes, at + 6) + 3) & ~3);
   return at + length > end ? -1 : length;
 }
 
-/** Applies the record at `at` in `log` to its page, which is in the arena at `base`. */
-export function applyRedo(arena: Arena, base: number, log: Buffer, at: number): void {
-  const type = log[at]!;
-  const where = readU16(log, at + 5);
-  switch (type) {
-    case Redo.PATCH: {
-      const length = readU16(log, at + 7);
+/** Applies the record at `at` in `log` (`words` are its words) to its page, which is in the arena at `base`. */
+export function applyRedo(arena: Arena, base: number, log: Buffer, words: Uint32Array, at: number): void {
+  const where = redoWhere(log, at);
+  const length = readU16(log, at + 6);
+  const from = at + REDO_HEADER_BYTES;
+  switch (redoType(log, at)) {
+    case Redo.PATCH:
       assert(where + length <= PAGE_SIZE, "redo: a patch stays in its page");
-      copyBytes(log, at + REDO_HEADER_BYTES, arena.bytes, base + where, length);
+      if (((where | length) & 3) === 0) copyWords(words, from >> 2, arena.words, (base + where) >> 2, length >> 2);
+      else copyBytes(log, from, arena.bytes, base + where, length);
       break;
-    }
     case Redo.APPEND:
-      appendToUndo(arena, base, where, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
+      appendToUndo(arena, base, where, words, from, length);
       break;
     case Redo.INSERT:
-      arena.insert(base, where, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
+      arena.insert(base, where, log, from, length);
       break;
     case Redo.REPLACE:
-      arena.replace(base, where, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
+      arena.replace(base, where, log, from, length);
       break;
     case Redo.REMOVE:
       arena.remove(base, where);
@@ -82,21 +108,29 @@ export function applyRedo(arena: Arena, base: number, log: Buffer, at: number): 
       arena.truncate(base, where);
       break;
     case Redo.FILL:
-      fill(arena, base, log, at + REDO_HEADER_BYTES, readU16(log, at + 7));
+      fill(arena, base, log, from, length);
       break;
     case Redo.INIT:
-      arena.init(base, readU32(log, at + 1), where & 0xff, where >>> 8);
+      arena.init(base, redoPage(log, at), where & 0xff, where >>> 8);
       break;
     default:
-      assert(false, `redo: no record type ${type}`);
+      assert(false, `redo: no record type ${redoType(log, at)}`);
   }
 }
 
-function appendToUndo(arena: Arena, base: number, records: number, log: Buffer, from: number, length: number): void {
+function appendToUndo(
+  arena: Arena,
+  base: number,
+  records: number,
+  words: Uint32Array,
+  from: number,
+  length: number,
+): void {
   const topAt = (base + PAGE_TOP_AT) >> 1;
   const top = arena.halves[topAt]!;
   assert(top >= PAGE_BODY_AT && top + length <= PAGE_SIZE, "redo: an undo page has room");
-  copyBytes(log, from, arena.bytes, base + top, length);
+  assert(((top | length) & 3) === 0, "redo: undo records are whole words");
+  copyWords(words, from >> 2, arena.words, (base + top) >> 2, length >> 2);
   arena.halves[topAt] = top + length;
   const countAt = (base + PAGE_COUNT_AT) >> 1;
   arena.halves[countAt] = arena.halves[countAt]! + records;

@@ -6,7 +6,7 @@ import { assert } from "../common/assert.ts";
 import { sliceBytes } from "../common/bytes.ts";
 import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, readU16, readU32, writeU16 } from "./bytes-view.ts";
+import { copyBytes, readU16, readU32 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import {
   PAGE_SIZE,
@@ -19,11 +19,11 @@ import {
 import { countRow } from "./rows/layout.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import {
-  OLD_BYTES,
+  DONE,
   offsetPart,
   pagePart,
   UNDO_BODY_AT,
-  UNDO_DONE_AT,
+  UNDO_MARK_AT,
   UNDO_SIZE_AT,
   UNDO_TAIL_AT,
   UNDO_TAIL_LENGTH_AT,
@@ -56,11 +56,11 @@ export class Rollback {
     const { bytes } = this.#pool.arena;
     const record = this.#copy;
     copyBytes(bytes, base, record, 0, readU16(bytes, base + UNDO_SIZE_AT));
-    assert(record[UNDO_DONE_AT] === 0, "rollback: a record is undone once");
+    assert(record[UNDO_MARK_AT] !== DONE, "rollback: a record is undone once");
     const type = record[0]!;
     if (type === Undo.NEW_CHAIN || type === Undo.SWAP) this.#undoOther(type);
     else this.#undoRow(type);
-    this.#undo.setByte(pointer, UNDO_DONE_AT, 1);
+    this.#undo.setByte(pointer, UNDO_MARK_AT, DONE);
     this.#mini.commit();
   }
 
@@ -87,23 +87,18 @@ export class Rollback {
     this.#mini.begin();
     if (type === Undo.INSERT) this.#tree.delete();
     else {
-      const length = this.#oldRow(tailEnd);
+      const length = this.#oldRow(tailEnd - UNDO_TAIL_AT);
       if (type === Undo.UPDATE) this.#tree.replace(this.#row, length);
       else this.#tree.insert(this.#row, length);
     }
     if (type !== Undo.UPDATE) countRow(this.#header, hi, mid, type === Undo.INSERT ? -1 : 1);
   }
 
-  /** Builds the old row from the undo record; returns its length. */
-  #oldRow(tailEnd: number): number {
-    const record = this.#copy;
-    const tail = tailEnd - UNDO_TAIL_AT;
-    const value = readU16(record, tailEnd + 1);
-    copyBytes(record, UNDO_BODY_AT, this.#row, 0, UNDO_TAIL_AT - UNDO_BODY_AT);
-    writeU16(this.#row, RECORD_VALUE_LENGTH_AT, value);
-    copyBytes(record, UNDO_TAIL_AT, this.#row, RECORD_TAIL_AT, tail);
-    const length = RECORD_SYSTEM_BYTES + (value & VALUE_LENGTH_MASK);
-    copyBytes(record, tailEnd + OLD_BYTES - RECORD_SYSTEM_BYTES, this.#row, RECORD_TAIL_AT + tail, length);
-    return RECORD_TAIL_AT + tail + length;
+  /** The old row out of the undo record; returns its length. */
+  #oldRow(tail: number): number {
+    const value = readU16(this.#copy, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & VALUE_LENGTH_MASK;
+    const length = RECORD_TAIL_AT + tail + RECORD_SYSTEM_BYTES + value;
+    copyBytes(this.#copy, UNDO_BODY_AT, this.#row, 0, length);
+    return length;
   }
 }

@@ -22,7 +22,7 @@ import type { BufferPool } from "./buffer-pool.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import { PAGE_NEXT_AT, PAGE_SIZE, PageType } from "./page.ts";
-import { Redo } from "./redo-records.ts";
+import { REDO_PAGES_MAX, Redo } from "./redo-records.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 const MAGIC = 0x50535754;
@@ -162,6 +162,7 @@ export class SpaceHeader {
       this.#mini.apply();
     } else {
       const page = this.pages;
+      assert(page < REDO_PAGES_MAX, "space: as many pages as a redo record can name");
       this.#mini.patchU32(this.#frame, PAGES_AT, page + 1);
       frame = this.#pool.fetchNew(page);
     }

@@ -14,7 +14,7 @@ import { type Bytes, writeBytes } from "../common/bytes.ts";
 import type { Host } from "../common/host.ts";
 import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
+import { copyBytes, copyWords, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import { appendPage, type Chain, OVERFLOW_PAYLOAD } from "./overflow.ts";
 import {
@@ -23,22 +23,23 @@ import {
   RECORD_BYTES_MAX,
   RECORD_SYSTEM_BYTES,
   RECORD_TAIL_AT,
+  RECORD_TAIL_LENGTH_AT,
   RECORD_VALUE_LENGTH_AT,
 } from "./page.ts";
 import { Redo } from "./redo-records.ts";
 import { countRow } from "./rows/layout.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import {
+  FREES_CHAIN,
   NEW_CHAIN_BYTES,
-  OLD_BYTES,
   ROLLED_BACK,
   SWAP_BYTES,
   TRANSACTION_BYTES,
   UNDO_BODY_AT,
+  UNDO_MARK_AT,
   UNDO_PREVIOUS_AT,
   UNDO_STATE_AT,
   UNDO_TAIL_AT,
-  UNDO_TAIL_LENGTH_AT,
   Undo,
   type UndoLog,
 } from "./undo-log.ts";
@@ -118,14 +119,16 @@ export class Transactions {
   /** Inserts a row at the position of the tree's last search, which did not find the key. The value is head + rest. */
   insert(hi: number, mid: number, low: number, tail: Bytes, flags: number, head: Bytes, rest: Bytes): void {
     const tree = this.#tree;
-    this.#ready(UNDO_TAIL_AT + tail.length);
+    const size = (UNDO_TAIL_AT + tail.length + 3) & ~3;
+    this.#ready(size);
     this.#mini.begin();
-    const at = this.#append(Undo.INSERT, UNDO_TAIL_AT + tail.length);
+    const at = this.#append(Undo.INSERT, size);
+    this.#mini.words[(at + size - 4) >> 2] = 0;
     writeKey(this.#mini.buffer, at + UNDO_BODY_AT, hi, mid, low, tail);
     this.#mini.apply();
     if (this.#host.tracing) this.#traceChange("undo");
     const record = this.#record;
-    const valueAt = writeKey(record, 0, hi, mid, low, tail, RECORD_TAIL_AT);
+    const valueAt = writeKey(record, 0, hi, mid, low, tail);
     const length = this.#finishRecord(record, valueAt, flags, head, rest);
     tree.insert(record, length);
     countRow(this.#header, hi, mid, 1);
@@ -142,11 +145,15 @@ export class Transactions {
     const valueAt = arena.valueAt(record);
     const lengthAt = (record + RECORD_VALUE_LENGTH_AT) >> 1;
     if (arena.halves[lengthAt] === (length | flags)) {
-      // The same length and kind: only the end of the record changes.
-      const from = valueAt - RECORD_SYSTEM_BYTES;
-      const at = this.#mini.open(Redo.PATCH, frame, from - frame * PAGE_SIZE, RECORD_SYSTEM_BYTES + length);
-      this.#writeSystem(this.#mini.buffer, at);
-      writeBytes(this.#mini.buffer, rest, writeBytes(this.#mini.buffer, head, at + RECORD_SYSTEM_BYTES));
+      // The same length and kind: only the end of the record changes, patched in whole words.
+      const from = (valueAt - RECORD_SYSTEM_BYTES) & ~3;
+      const end = (valueAt + length + 3) & ~3;
+      const at = this.#mini.open(Redo.PATCH, frame, from - frame * PAGE_SIZE, end - from);
+      const { buffer, words } = this.#mini;
+      words[at >> 2] = arena.words[from >> 2]!;
+      const system = at + valueAt - RECORD_SYSTEM_BYTES - from;
+      this.#writeSystem(buffer, system);
+      writeBytes(buffer, rest, writeHead(buffer, head, system + RECORD_SYSTEM_BYTES));
       this.#mini.apply();
     } else {
       const keyBytes = valueAt - RECORD_SYSTEM_BYTES - record;
@@ -246,20 +253,13 @@ export class Transactions {
     const record = this.#tree.record;
     const arena = this.#arena;
     assert(this.#tree.found, "transaction: the row was found");
-    const tail = arena.tailLength(record);
-    const value = arena.valueLength(record);
-    const size = UNDO_TAIL_AT + tail + OLD_BYTES + value;
+    const row = arena.sizeAt(record, 0);
+    const size = UNDO_BODY_AT + row;
     this.#ready(size);
     this.#mini.begin();
     const at = this.#append(type, size);
-    const buffer = this.#mini.buffer;
-    // Key words, tail length and tail lie in the record as they do here, but for the value length between.
-    copyBytes(arena.bytes, record, buffer, at + UNDO_BODY_AT, UNDO_TAIL_AT - UNDO_BODY_AT);
-    copyBytes(arena.bytes, record + RECORD_TAIL_AT, buffer, at + UNDO_TAIL_AT, tail);
-    const old = at + UNDO_TAIL_AT + tail;
-    buffer[old] = freesChain ? 1 : 0;
-    writeU16(buffer, old + 1, arena.halves[(record + RECORD_VALUE_LENGTH_AT) >> 1]!);
-    copyBytes(arena.bytes, record + RECORD_TAIL_AT + tail, buffer, old + 3, RECORD_SYSTEM_BYTES + value);
+    if (freesChain) this.#mini.buffer[at + UNDO_MARK_AT] = FREES_CHAIN;
+    copyWords(arena.words, record >> 2, this.#mini.words, (at + UNDO_BODY_AT) >> 2, row >> 2);
     this.#mini.apply();
     if (this.#host.tracing) this.#traceChange("undo");
   }
@@ -275,7 +275,7 @@ export class Transactions {
     assert(at + RECORD_SYSTEM_BYTES + length <= RECORD_BYTES_MAX, "transaction: a long value goes into a chain");
     writeU16(record, RECORD_VALUE_LENGTH_AT, length | flags);
     this.#writeSystem(record, at);
-    return writeBytes(record, rest, writeBytes(record, head, at + RECORD_SYSTEM_BYTES));
+    return writeBytes(record, rest, writeHead(record, head, at + RECORD_SYSTEM_BYTES));
   }
 
   #traceChange(what: "undo" | "row"): void {
@@ -289,21 +289,20 @@ export class Transactions {
   }
 }
 
-/** Writes key words, tail length and tail; `tailAt` bytes from `at` when that is not right behind. Returns the end. */
-function writeKey(
-  buffer: Buffer,
-  at: number,
-  hi: number,
-  mid: number,
-  low: number,
-  tail: Bytes,
-  tailAt: number = UNDO_TAIL_AT - UNDO_BODY_AT,
-): number {
+/** Writes a row's head, a few bytes: a call into native code would cost more. Returns the end. */
+function writeHead(buffer: Buffer, head: Bytes, at: number): number {
+  for (let i = 0; i < head.length; i++) buffer[at + i] = head.charCodeAt(i);
+  return at + head.length;
+}
+
+/** Writes key words, tail length and tail as they are in a row, with value length 0. Returns the end. */
+function writeKey(buffer: Buffer, at: number, hi: number, mid: number, low: number, tail: Bytes): number {
   writeU32(buffer, at, hi);
   writeU32(buffer, at + 4, mid);
   writeU32(buffer, at + 8, low);
-  writeU16(buffer, at + UNDO_TAIL_LENGTH_AT - UNDO_BODY_AT, tail.length);
-  return writeBytes(buffer, tail, at + tailAt);
+  writeU16(buffer, at + RECORD_TAIL_LENGTH_AT, tail.length);
+  writeU16(buffer, at + RECORD_VALUE_LENGTH_AT, 0);
+  return writeBytes(buffer, tail, at + RECORD_TAIL_AT);
 }
 
 /** One page's part of key + body, without joining the two. */

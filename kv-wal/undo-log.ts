@@ -6,13 +6,15 @@
  *
  *     page     header of page.ts, where "records" counts records, "heap top" is the end of the last one and "garbage" is 0
  *
- *     TRANSACTION  01 state(1) size(2) transaction id(6)
- *     INSERT       02 done(1)  size(2) transaction id(6) previous(6) key words(12) tail length(2) tail
- *     UPDATE       03 done(1)  size(2) transaction id(6) previous(6) key words(12) tail length(2) tail
- *                     frees chain(1) old value length | flags(2) old transaction id(6) old roll pointer(6) old value
+ *     TRANSACTION  01 state(1) size(2) transaction id(6) 0(2)
+ *     INSERT       02 mark(1)  size(2) transaction id(6) previous(6) key words(12) tail length(2) 0(2) tail
+ *     UPDATE       03 mark(1)  size(2) transaction id(6) previous(6) the old row, as it was in its page (page.ts)
  *     DELETE       04 …        as UPDATE
- *     NEW_CHAIN    05 done(1)  size(2) transaction id(6) previous(6) first page(4) last page(4) pages(4)
- *     SWAP         06 done(1)  size(2) transaction id(6) previous(6) database(2) database(2)
+ *     NEW_CHAIN    05 mark(1)  size(2) transaction id(6) previous(6) first page(4) last page(4) pages(4)
+ *     SWAP         06 mark(1)  size(2) transaction id(6) previous(6) database(2) database(2)
+ *
+ * Sizes are multiples of four. Mark: 0, or 1 DONE, it was undone or its chain freed; or 2 FREES_CHAIN, the old row's chain
+ * goes when the transaction is over.
  *
  * A roll pointer is page number × 65536 + offset of a record; `previous` is the one of the same transaction's record
  * before. State: 0, or 1 ROLLED_BACK; how far the others have come, PREPARED or COMMITTED, is said by two ids in the space
@@ -20,7 +22,7 @@
  * XID = transaction id.
  *
  * Invariants: U1 the record is in the same mini-transaction as the change it can undo, before it. U2 a record is undone
- * at most once: `done` is set in the mini-transaction that undoes it, so a rollback that crashes goes on where it was (I7).
+ * at most once: DONE is set in the mini-transaction that undoes it, so a rollback that crashes goes on where it was (I7).
  * U3 a state only moves forward: ids in the space header grow, ROLLED_BACK stays. U4 the header of a transaction that is not over is in the list.
  */
 import type { BufferPool } from "./buffer-pool.ts";
@@ -35,18 +37,18 @@ export const UNDO_NAMES = ["", "transaction", "insert", "update", "delete", "new
 export const ROLLED_BACK = 1;
 
 export const UNDO_STATE_AT = 1;
-export const UNDO_DONE_AT = 1;
+export const UNDO_MARK_AT = 1;
 export const UNDO_SIZE_AT = 2;
 export const UNDO_ID_AT = 4;
 export const UNDO_PREVIOUS_AT = 10;
 export const UNDO_BODY_AT = 16;
 export const UNDO_TAIL_LENGTH_AT = 28;
-export const UNDO_TAIL_AT = 30;
-export const TRANSACTION_BYTES = 10;
+export const UNDO_TAIL_AT = 32;
+export const TRANSACTION_BYTES = 12;
 export const NEW_CHAIN_BYTES = UNDO_BODY_AT + 12;
 export const SWAP_BYTES = UNDO_BODY_AT + 4;
-/** Behind the tail of UPDATE and DELETE, before the old value. */
-export const OLD_BYTES = 15;
+export const DONE = 1;
+export const FREES_CHAIN = 2;
 
 const OFFSETS = 0x10000;
 
@@ -116,6 +118,7 @@ export class UndoLog {
     }
     const at = this.#mini.open(Redo.APPEND, this.#frame, 2, TRANSACTION_BYTES + size);
     writeStart(this.#mini.buffer, at, Undo.TRANSACTION, TRANSACTION_BYTES, id);
+    writeU16(this.#mini.buffer, at + TRANSACTION_BYTES - 2, 0);
     return writeStart(this.#mini.buffer, at + TRANSACTION_BYTES, type, size, id);
   }
 

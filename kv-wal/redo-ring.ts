@@ -32,7 +32,7 @@ import { BLOCK_PAYLOAD, BLOCK_SIZE, checksumHolds, sealChecksum } from "./redo-b
 export const RING_HEADER_BYTES = 4 * BLOCK_SIZE;
 const FILE_MAGIC = 0x44525754;
 const CHECKPOINT_MAGIC = 0x50435754;
-const VERSION = 2;
+const VERSION = 1;
 const ZERO_CHUNK_BYTES = 256 << 10;
 
 export interface Checkpoint {
@@ -107,6 +107,7 @@ export class RedoRing {
       if (readU32(header, 4) !== FILE_MAGIC || !checksumHolds(header, wordsOf(header), 0, BLOCK_SIZE)) {
         throw new CorruptFile(path, 0, "bad header of a redo log file");
       }
+      if (readU32(header, 8) !== VERSION) throw new CorruptFile(path, 8, "a redo log of another version");
       if (index === 0) {
         files = readU32(header, 16);
         this.#blocksPerFile = readU32(header, 20);

@@ -12,7 +12,9 @@ import { RealDisk } from "../common/disk/real-disk.ts";
 import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { Log } from "../common/log/log.ts";
+import { wordsOf } from "../kv-wal/bytes-view.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
+import { BLOCK_SIZE, sealChecksum } from "../kv-wal/redo-block.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
 
@@ -147,6 +149,17 @@ t.test("kv-wal refuses to lose acknowledged data to damage", async (t) => {
     const size = disk.open("wal/binlog.000001", "read").size();
     t.throws(() => recover(disk), { message: /the redo log is missing, but the binlog has data/ });
     t.equal(disk.open("wal/binlog.000001", "read").size(), size, "nothing was touched");
+  });
+
+  t.test("a redo log of another version, before anything of it is replayed", async (t) => {
+    const disk = damage(killed(5, 10), "wal/redo.0", (file) => {
+      const header = Buffer.alloc(BLOCK_SIZE);
+      file.read(0, header);
+      header.writeUInt32LE(header.readUInt32LE(8) + 1, 8);
+      sealChecksum(header, wordsOf(header), 0, BLOCK_SIZE);
+      file.write(0, header);
+    });
+    t.throws(() => recover(disk), { message: /another version/ });
   });
 
   t.test("an index that has lost the newest binlog file", async (t) => {

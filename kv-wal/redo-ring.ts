@@ -32,7 +32,7 @@ import { BLOCK_PAYLOAD, BLOCK_SIZE, checksumHolds, sealChecksum } from "./redo-b
 export const RING_HEADER_BYTES = 4 * BLOCK_SIZE;
 const FILE_MAGIC = 0x44525754;
 const CHECKPOINT_MAGIC = 0x50435754;
-const VERSION = 1;
+const VERSION = 2;
 const ZERO_CHUNK_BYTES = 256 << 10;
 
 export interface Checkpoint {

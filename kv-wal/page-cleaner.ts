@@ -6,7 +6,7 @@
  *
  * When: in the background (page-batch.ts), batch after batch while the checkpoint lags far behind or most frames are dirty,
  * and when nobody writes; at once, while writers wait, when the redo log is nearly full or frames are short. Pages that are
- * changed often are so written once per half a log, not once per change. Writers are never refused for a full log, and
+ * changed often are so written once per two thirds of a log, not once per change. Writers are never refused for a full log, and
  * nothing of it is lost (C3 in redo-ring.ts).
  */
 import { assert } from "../common/assert.ts";
@@ -20,7 +20,7 @@ import { type CheckpointPlaces, GROUP_BYTES_MAX, type RedoLog } from "./redo-log
 import type { Tablespace } from "./tablespace.ts";
 
 /** Cleaning in the background starts when the checkpoint is this part of the log behind. */
-const AGE_CLEANED = 1 / 2;
+const AGE_CLEANED = 2 / 3;
 /** Waiting writers go on when the age has fallen to this part. */
 const AGE_AFTER_WAIT = 3 / 4;
 

@@ -72,7 +72,7 @@ class BlockSink implements LogSink {
       const length = Math.min(BLOCK_PAYLOAD - offset, bytes.length - done);
       bytes.copy(this.#chunk, payload + offset, done, done + length);
       const used = offset + length;
-      this.#chunk.fill(0, payload + used, at + BLOCK_SIZE);
+      if (used < BLOCK_PAYLOAD) this.#chunk.fill(0, payload + used, at + BLOCK_SIZE);
       const number = first + blocks;
       const firstGroup = this.#firstGroupOf(number, offset);
       sealBlock(this.#chunk, this.#words, at, { epoch: this.epoch, number, used, firstGroup, durable });

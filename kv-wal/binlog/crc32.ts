@@ -1,5 +1,6 @@
 /** CRC32 (zlib's), the checksum of binlog events. Short events are summed here; long ones are worth a native call. */
 import { crc32 as nativeCrc32 } from "node:zlib";
+import { assert } from "../../common/assert.ts";
 
 const POLYNOMIAL_REVERSED = 0xedb88320;
 /** From this length on the native function is faster, its call included. */
@@ -24,22 +25,37 @@ function makeTable(): Int32Array {
   return table;
 }
 
+let wordsSource: Buffer | undefined;
+let words: Uint32Array = new Uint32Array(0);
+
+/** The buffer as words. Events are made in one buffer, and read in another, for a long time: the last view is kept. */
+function wordsIn(bytes: Buffer): Uint32Array {
+  if (bytes === wordsSource) return words;
+  assert(bytes.byteOffset % 4 === 0, "crc32: aligned buffer");
+  wordsSource = bytes;
+  words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
+  return words;
+}
+
 /** The checksum of bytes[from, to). */
 export function crc32(bytes: Buffer, from: number, to: number): number {
   if (to - from >= NATIVE_BYTES_MIN) return nativeCrc32(bytes.subarray(from, to));
+  const source = wordsIn(bytes);
   let crc = -1;
   let at = from;
+  for (; (at & 3) !== 0 && at < to; at++) crc = TABLE[(crc ^ bytes[at]!) & 255]! ^ (crc >>> 8);
   for (; at + 8 <= to; at += 8) {
-    const a = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24));
+    const a = crc ^ source[at >> 2]!;
+    const b = source[(at >> 2) + 1]!;
     crc =
       TABLE[1792 + (a & 255)]! ^
       TABLE[1536 + ((a >>> 8) & 255)]! ^
       TABLE[1280 + ((a >>> 16) & 255)]! ^
       TABLE[1024 + (a >>> 24)]! ^
-      TABLE[768 + bytes[at + 4]!]! ^
-      TABLE[512 + bytes[at + 5]!]! ^
-      TABLE[256 + bytes[at + 6]!]! ^
-      TABLE[bytes[at + 7]!]!;
+      TABLE[768 + (b & 255)]! ^
+      TABLE[512 + ((b >>> 8) & 255)]! ^
+      TABLE[256 + ((b >>> 16) & 255)]! ^
+      TABLE[b >>> 24]!;
   }
   for (; at < to; at++) crc = TABLE[(crc ^ bytes[at]!) & 255]! ^ (crc >>> 8);
   return ~crc >>> 0;

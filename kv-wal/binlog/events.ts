@@ -150,13 +150,18 @@ for (const [byte, letter] of [
   ESCAPES[byte] = letter.charCodeAt(0);
 }
 
+/** Bytes that stand for themselves. */
+const IS_PLAIN = new Uint8Array(256).fill(1, 0x20, 0x7f);
+IS_PLAIN[QUOTE] = 0;
+IS_PLAIN[BACKSLASH] = 0;
+
 /** Writes an argument in double quotes, as redis-cli prints it and `splitArguments` reads it. */
 function writeQuoted(buffer: Buffer, at: number, bytes: Bytes): number {
   let end = at;
   buffer[end++] = QUOTE;
   for (let i = 0; i < bytes.length; i++) {
     const code = bytes.charCodeAt(i);
-    if (code >= 0x20 && code < 0x7f && code !== QUOTE && code !== BACKSLASH) {
+    if (IS_PLAIN[code] === 1) {
       buffer[end++] = code;
       continue;
     }

@@ -11,8 +11,8 @@ import { type Arena, PAGE_SIZE, PageType } from "./page.ts";
 
 const SLOT_BITS = 10;
 const SLOTS = 1 << SLOT_BITS;
-const HINTS_PER_FRAME = 64;
-const HINTS_MAX = 1 << 20;
+const HINTS_PER_FRAME = 128;
+const HINTS_MAX = 1 << 22;
 
 export class HashIndex {
   readonly #pool: BufferPool;

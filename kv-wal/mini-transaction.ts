@@ -17,6 +17,9 @@ import { PAGE_SIZE } from "./page.ts";
 import { GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
 import { applyRedo, REDO_END_BYTES, REDO_HEADER_BYTES, Redo, writeRedoEnd, writeRedoHeader } from "./redo-records.ts";
 
+/** So much redo is handed to the operating system before the turn ends: memory that is used again is still in the cache. */
+const BUFFERED_BYTES_MAX = 128 * 1024;
+
 export class MiniTransaction {
   readonly #redo: RedoLog;
   readonly #pool: BufferPool;
@@ -112,5 +115,6 @@ export class MiniTransaction {
     assert(end - this.#start <= GROUP_BYTES_MAX, "mini-transaction: a group has a limit");
     this.#pool.changed(this.#changed, this.#start, end);
     this.#open = false;
+    if (at > BUFFERED_BYTES_MAX) this.#redo.write();
   }
 }

@@ -4,6 +4,7 @@
  * is known when it is made.
  */
 import type { Effects } from "../../common/command/call.ts";
+import { BeginEvent } from "./begin-event.ts";
 import { queryBytesMax, writeQuery, writeXid, XID_EVENT_BYTES } from "./events.ts";
 
 const BYTES_INITIAL = 64 * 1024;
@@ -11,10 +12,9 @@ const BYTES_INITIAL = 64 * 1024;
 const BYTES_KEPT = 4 * 1024 * 1024;
 /** It grows by doubling, but leaves no more room than this: a Buffer has at most 4 GiB. */
 const BYTES_SPARE = 64 * 1024 * 1024;
-const BEGIN = ["BEGIN"];
-const NO_DATABASE = -1;
 
 export class BinlogCache {
+  readonly #begin = new BeginEvent();
   #buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
   #length = 0;
   #base = 0;
@@ -40,8 +40,8 @@ export class BinlogCache {
   /** Adds a transaction: BEGIN, its effects (none if it undid what it did), XID. */
   add(effects: Effects, xid: number, seconds: number): void {
     let at = this.#length;
-    let buffer = this.#reserve(at, queryBytesMax(BEGIN));
-    at = writeQuery(buffer, at, this.#base, seconds, NO_DATABASE, BEGIN);
+    let buffer = this.#reserve(at, this.#begin.size);
+    at = this.#begin.write(buffer, at, this.#base, seconds);
     for (let i = 0; i < effects.args.length; i++) {
       const args = effects.args[i]!;
       buffer = this.#reserve(at, queryBytesMax(args));

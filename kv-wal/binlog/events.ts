@@ -29,6 +29,8 @@ export const EVENT_NAMES: Readonly<Record<number, string>> = {
 };
 
 export const EVENT_HEADER_BYTES = 19;
+/** Where the header has the end position. */
+export const EVENT_POSITION_AT = 13;
 export const CHECKSUM_BYTES = 4;
 const QUERY_HEADER_BYTES = 13;
 const SERVER_ID = 1;
@@ -54,7 +56,7 @@ function writeHeader(
   buffer[at + 4] = type;
   writeU32(buffer, at + 5, SERVER_ID);
   writeU32(buffer, at + 9, size);
-  writeU32(buffer, at + 13, position >>> 0);
+  writeU32(buffer, at + EVENT_POSITION_AT, position >>> 0);
   writeU16(buffer, at + 17, 0);
   return at + EVENT_HEADER_BYTES;
 }
@@ -194,6 +196,6 @@ export function eventSize(buffer: Buffer, at: number): number {
 
 /** Whether the event at `at`, which must end where the file position `position` is, is whole. */
 export function eventHolds(buffer: Buffer, at: number, end: number, position: number): boolean {
-  if (readU32(buffer, at + 13) !== position >>> 0) return false;
+  if (readU32(buffer, at + EVENT_POSITION_AT) !== position >>> 0) return false;
   return readU32(buffer, end - CHECKSUM_BYTES) === crc32(buffer, at, end - CHECKSUM_BYTES);
 }

@@ -132,6 +132,11 @@ class RealFile implements DiskFile {
   readonly path: string;
   readonly #full: string;
   readonly #descriptor: number;
+  /**
+   * The descriptor of background syncs. Linux reports a failed write-back once per descriptor: with one for both, a
+   * background sync could take the error away from a `syncNow` that runs before its callback (I6).
+   */
+  #backgroundDescriptor: number | undefined;
   #syncs = 0;
   #closed = false;
 
@@ -178,10 +183,11 @@ class RealFile implements DiskFile {
 
   sync(done: (failure: DiskFailure | undefined) => void): void {
     this.#assertOpen();
+    this.#backgroundDescriptor ??= this.#openAgain();
     this.#syncs++;
-    fdatasync(this.#descriptor, (error) => {
+    fdatasync(this.#backgroundDescriptor, (error) => {
       this.#syncs--;
-      if (this.#closed && this.#syncs === 0) closeSync(this.#descriptor);
+      if (this.#closed && this.#syncs === 0) this.#closeDescriptors();
       done(error === null ? undefined : new DiskFailure("fsync", this.#full, codeOf(error)));
     });
   }
@@ -203,7 +209,18 @@ class RealFile implements DiskFile {
   close(): void {
     this.#assertOpen();
     this.#closed = true;
-    if (this.#syncs === 0) attempt("close", this.#full, () => closeSync(this.#descriptor));
+    if (this.#syncs === 0) attempt("close", this.#full, () => this.#closeDescriptors());
+  }
+
+  #openAgain(): number {
+    const descriptor = attempt("open", this.#full, () => openSync(this.#full, "r+"));
+    assert(fstatSync(descriptor).ino === fstatSync(this.#descriptor).ino, "a file keeps its name while it is open");
+    return descriptor;
+  }
+
+  #closeDescriptors(): void {
+    closeSync(this.#descriptor);
+    if (this.#backgroundDescriptor !== undefined) closeSync(this.#backgroundDescriptor);
   }
 
   #assertOpen(): void {

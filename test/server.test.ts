@@ -168,6 +168,27 @@ t.test("settles (I1, I6)", async (t) => {
     t.equal(await reader.until((received) => received !== ""), "$1\r\nv\r\n");
   });
 
+  t.test("while nothing gets durable a client that only writes is not read without end", async (t) => {
+    const server = await started(t);
+    const client = await server.client();
+    const value = "v".repeat(100_000);
+    const count = 400;
+    server.engine.holdSettles = true;
+    client.send(request("SET", "first", "v"));
+    while (server.engine.executed.length === 0) await settled();
+    client.send(request("SET", "big", value).repeat(count));
+    let executed = 0;
+    do {
+      executed = server.engine.executed.length;
+      for (let i = 0; i < 50; i++) await settled();
+    } while (server.engine.executed.length > executed);
+    t.ok(executed > 10 && executed < 120, `${executed} of ${count} writes of 100 kB were taken`);
+    server.engine.holdSettles = false;
+    for (const done of server.engine.held.splice(0)) done(undefined);
+    const replies = await client.until((received) => received.length >= 5 * (count + 1));
+    t.equal(replies, "+OK\r\n".repeat(count + 1), "then all of them are");
+  });
+
   t.test("a failed settle closes its connections without a reply; others are served", async (t) => {
     const server = await started(t);
     const writer = await server.client();

@@ -6,7 +6,8 @@
  *
  *     stalled for   when                                                     goes on when
  *     "turn"        it has read INPUT_BYTES_PER_TURN in this turn            the next turn
- *     "output"      its replies gather faster than they can leave            they have left
+ *     "output"      its replies gather faster than they can leave, or its    they have left
+ *                   requests faster than what they write gets durable
  *     "pause"       CLIENT PAUSE holds back the command it has just read     the pause ends
  */
 import type { Bytes } from "../bytes.ts";
@@ -25,6 +26,8 @@ import type { Output, Sender, Turn } from "./turn.ts";
 const INPUT_BYTES_PER_TURN = 256 * 1024;
 /** Most bytes of replies that wait for the end of their turn, or for its settle. */
 const OUTPUT_BYTES_MAX = 1024 * 1024;
+/** Most bytes of requests that run while earlier turns of their client are not settled (a slow fsync). */
+const UNSETTLED_INPUT_BYTES_MAX = 8 * 1024 * 1024;
 
 type Stall = "turn" | "output" | "pause";
 
@@ -72,6 +75,8 @@ export class Connection implements Caller, Session, Sender, Receiver {
   #joined = false;
   /** Turns of this connection that are not settled, and the bytes of their replies. */
   #unsettled = 0;
+  /** Bytes of requests since no turn was unsettled: what the engine holds for them until they are durable grows with it. */
+  #unsettledInputBytes = 0;
   #unsettledBytes = 0;
   #closing = false;
   #closed = false;
@@ -121,10 +126,12 @@ export class Connection implements Caller, Session, Sender, Receiver {
     statistics.inputBytes += length;
     this.#reader.feed(chunk, length);
     this.#inputThisTurn += length;
+    this.#unsettledInputBytes += length;
     this.#join();
     this.#run();
     if (this.#stall !== undefined || this.#closed) return;
     if (this.#unsettledBytes > OUTPUT_BYTES_MAX) this.#stallFor("output");
+    else if (this.#unsettled > 1 && this.#unsettledInputBytes > UNSETTLED_INPUT_BYTES_MAX) this.#stallFor("output");
     else if (this.#inputThisTurn > INPUT_BYTES_PER_TURN) this.#stallFor("turn");
   }
 
@@ -223,6 +230,7 @@ export class Connection implements Caller, Session, Sender, Receiver {
 
   send(output: Output): void {
     this.#unsettled--;
+    if (this.#unsettled === 0) this.#unsettledInputBytes = 0;
     if (typeof output === "string") this.#write(output);
     else for (const part of output) this.#write(part);
     if (this.#closed) return;

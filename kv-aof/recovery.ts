@@ -166,9 +166,11 @@ function addIncrement(
   const sequence = entries.reduce((max, entry) => (entry.type === "i" ? Math.max(max, entry.sequence) : max), 0) + 1;
   const name = incrementName(names, sequence);
   const file = disk.open(`${names.folder}/${name}`, "ensure");
-  file.truncate(0);
-  file.syncNow();
+  const size = file.size();
+  if (size === 0) file.syncNow();
   file.close();
+  // Nothing is appended to an increment before the manifest that names it is durable: these bytes are somebody's data.
+  if (size > 0) throw new CorruptFile(file.path, 0, "the file has data, but the manifest does not name it, found");
   disk.syncDir(names.folder); // I8, and the manifest's rule 2
   const extended: ManifestEntry[] = [...entries, { name, sequence, type: "i" }];
   writeManifest(disk, names, extended);

@@ -211,6 +211,8 @@ t.test("the manifest", async (t) => {
   t.test("a base in AOF format comes first; an increment is made behind it", async (t) => {
     const base = "appendonly.aof.1.base.aof";
     const disk = withFile(manifest(line(1, "b", base)), `appendonlydir/${base}`, aofText("SET base 1"));
+    t.match(refusal(disk), /the file has data, but the manifest does not name it/, "an increment it lacks is kept");
+    disk.remove("appendonlydir/appendonly.aof.1.incr.aof");
     const aof = recover(disk, { appendfsync: "always" });
     aof.line("SET more 1");
     aof.settle();

@@ -2,7 +2,8 @@
  * Group commit: gathers ended transactions and waiting replies, and takes one group after the other through the steps of
  * write-path.ts.
  *
- *     flush_log_at_trx_commit   0  redo is neither written nor synced at commit, but once a second: a killed process loses it
+ *     flush_log_at_trx_commit   0  redo is neither written nor synced at commit, but once a second, or when much of it has
+ *                                  gathered: a killed process loses it
  *                               1  written and synced before the binlog is written
  *                               2  written at commit, synced once a second
  *     sync_binlog               0  never synced by us    1  every group    N  every N groups, as MySQL counts them

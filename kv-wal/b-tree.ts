@@ -1,26 +1,33 @@
 /**
  * One B+tree holds every row of the tablespace, in the order of (hi, mid, low, tail); rows/layout.ts says which rows there
- * are. Its root is page 1 for good: when the root is full, its content moves down.
+ * are. Its root is page 1 for good: when the root is full, its content moves down; when one child is left, that moves up.
  *
- * `search` leaves a position (frame, slot) that is good until the next operation of the pool. Changes run inside
- * a mini-transaction that the caller has begun *after* the search; the pages of the path stay pinned by the operation.
+ * `search` leaves a position (frame, slot) that is good until the next operation of the pool, or until a row is inserted,
+ * deleted or replaced. Changes run inside a mini-transaction that the caller has begun *after* the search; the pages of the
+ * path stay pinned by the operation.
+ *
+ * A page that has become less than half full is merged with a neighbour below the same parent when both fit into seven
+ * eighths of a page; InnoDB's MERGE_THRESHOLD is the same half. The last eighth keeps a page that was just split from
+ * being merged by the next deletion. Always the right page of the two moves into the left one:
+ *
+ *     parent    … L:k₁ R:k₂ …      →   … L:k₁ …        k₂ goes along when L and R are nodes: R's own first key says
+ *     children   [a b]  [c d]          [a b c d]       nothing (T2), its parent's key for it does
  *
  * Invariants: T1 all leaves have level 0 and are linked in key order by previous/next. T2 every key below a node record is
  * >= its key and < the key of its right neighbour; the first record of a node counts as smaller than every key. T3 no
  * page but the root is empty: a page that loses its last record is freed. T4 a split leaves both halves with room for
- * the record that caused it (page.ts P5).
+ * the record that caused it (page.ts P5). T5 a root that is a node has at least two children.
  */
 import { assert } from "../common/assert.ts";
 import { type Bytes, sliceBytes } from "../common/bytes.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, writeU16, writeU32 } from "./bytes-view.ts";
+import { copyBytes } from "./bytes-view.ts";
 import { frameOfHint, HashIndex, slotOfHint } from "./hash-index.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import {
   type Arena,
+  PAGE_BODY_AT,
   PAGE_LEVEL_AT,
-  PAGE_NEXT_AT,
-  PAGE_PREVIOUS_AT,
   PAGE_SIZE,
   PAGE_TYPE_AT,
   PageType,
@@ -29,9 +36,14 @@ import {
 } from "./page.ts";
 import { Redo } from "./redo-records.ts";
 import { ROOT_PAGE, type SpaceHeader } from "./space-header.ts";
+import { TreePages } from "./tree-pages.ts";
 
 const DEPTH_MAX = 16;
-const NODE_RECORD_MAX = 2048;
+const PAYLOAD = PAGE_SIZE - PAGE_BODY_AT;
+/** A page with less than this in it looks for a neighbour to merge with; */
+const MERGE_BELOW = PAYLOAD / 2;
+/** and the two merge when they fit into this. */
+const MERGED_MAX = (PAYLOAD * 7) / 8;
 
 export class BTree {
   readonly #pool: BufferPool;
@@ -44,15 +56,14 @@ export class BTree {
   readonly #pathSlots = new Int32Array(DEPTH_MAX);
   #hasPath = false;
   #rootLevel = 0;
-  /** Room for the node record of each level of a split. */
-  readonly #nodeRecord = Buffer.alloc(NODE_RECORD_MAX);
-  readonly #moved = Buffer.alloc(PAGE_SIZE);
+  readonly #pages: TreePages;
 
   /** Where the last search ended. */
   frame = 0;
   slot = 0;
   found = false;
   splits = 0;
+  merges = 0;
 
   constructor(pool: BufferPool, mini: MiniTransaction, header: SpaceHeader) {
     this.#pool = pool;
@@ -60,6 +71,7 @@ export class BTree {
     this.#mini = mini;
     this.#header = header;
     this.#index = new HashIndex(pool);
+    this.#pages = new TreePages(pool, mini);
   }
 
   /** Begins an operation and finds the first row whose key is >= the given one; true when it is equal. */
@@ -139,8 +151,13 @@ export class BTree {
     assert(this.found, "tree: replace what was found");
     const base = this.frame * PAGE_SIZE;
     const old = this.#arena.sizeAt(this.record, 0);
-    if (this.#arena.freeBytes(base) + old >= ((length + 3) & ~3)) {
+    const size = (length + 3) & ~3;
+    if (this.#arena.freeBytes(base) + old >= size) {
       this.#mini.applyCopy(Redo.REPLACE, this.frame, this.slot, record, 0, length);
+      if (size < old && this.#pages.usedBytes(this.frame) < MERGE_BELOW) {
+        this.#ensurePath();
+        this.#mergeIfLow(0);
+      }
       return;
     }
     this.#ensurePath();
@@ -171,13 +188,13 @@ export class BTree {
     const root = this.#pathFrames[this.#rootLevel]!;
     const level = this.#rootLevel;
     const child = this.#header.allocate(level === 0 ? PageType.LEAF : PageType.NODE, level);
-    this.#moveRecords(root, 0, child);
+    this.#pages.moveRecords(root, 0, child);
     const at = this.#mini.open(Redo.PATCH, root, PAGE_TYPE_AT, PAGE_LEVEL_AT - PAGE_TYPE_AT + 1);
     this.#mini.buffer[at] = PageType.NODE;
     this.#mini.buffer[at + 1] = level + 1;
     this.#mini.apply();
-    const length = this.#makeNodeRecord(this.#arena.recordAt(child * PAGE_SIZE, 0), this.#pool.pageIn(child));
-    this.#mini.applyCopy(Redo.INSERT, root, 0, this.#nodeRecord, 0, length);
+    const length = this.#pages.makeNodeRecord(this.#arena.recordAt(child * PAGE_SIZE, 0), this.#pool.pageIn(child));
+    this.#mini.applyCopy(Redo.INSERT, root, 0, this.#pages.nodeRecord, 0, length);
     this.#rootLevel = level + 1;
     this.#pathFrames[level] = child;
     this.#pathFrames[level + 1] = root;
@@ -191,16 +208,16 @@ export class BTree {
     const base = left * PAGE_SIZE;
     const cut = this.#cutOf(base, level, slot, (length + 3) & ~3);
     const right = this.#header.allocate(level === 0 ? PageType.LEAF : PageType.NODE, level);
-    this.#link(left, right);
+    this.#pages.link(left, right);
     // Slots from `cut` on move, counting the new record as if it were at `slot` already.
     const intoRight = slot >= cut;
-    this.#moveRecords(left, intoRight ? cut : cut - 1, right);
+    this.#pages.moveRecords(left, intoRight ? cut : cut - 1, right);
     if (intoRight) this.#mini.applyCopy(Redo.INSERT, right, slot - cut, record, 0, length);
     else this.#mini.applyCopy(Redo.INSERT, left, slot, record, 0, length);
-    const nodeLength = this.#makeNodeRecord(this.#arena.recordAt(right * PAGE_SIZE, 0), this.#pool.pageIn(right));
+    const nodeLength = this.#pages.makeNodeRecord(this.#arena.recordAt(right * PAGE_SIZE, 0), this.#pool.pageIn(right));
     // A level above may need the same buffer for its own node record, so this one gets its own copy there.
     const copy = Buffer.allocUnsafeSlow(nodeLength);
-    copyBytes(this.#nodeRecord, 0, copy, 0, nodeLength);
+    copyBytes(this.#pages.nodeRecord, 0, copy, 0, nodeLength);
     this.#insertAt(level + 1, this.#pathSlots[level + 1]! + 1, copy, nodeLength);
   }
 
@@ -231,65 +248,70 @@ export class BTree {
     return count;
   }
 
-  /** Moves the records from `slot` on to the end of the empty page `to`. */
-  #moveRecords(from: number, slot: number, to: number): void {
-    const arena = this.#arena;
-    const base = from * PAGE_SIZE;
-    const level = arena.levelOf(base);
-    const count = arena.countOf(base);
-    if (slot === count) return;
-    let length = 0;
-    for (let i = slot; i < count; i++) {
-      const record = arena.recordAt(base, i);
-      const size = arena.sizeAt(record, level);
-      copyBytes(arena.bytes, record, this.#moved, length, size);
-      length += size;
-    }
-    this.#mini.applyCopy(Redo.FILL, to, 0, this.#moved, 0, length);
-    this.#mini.applyShort(Redo.TRUNCATE, from, slot);
-  }
-
-  /** Puts `right` behind `left` in the list of their level. */
-  #link(left: number, right: number): void {
-    const next = this.#arena.nextOf(left * PAGE_SIZE);
-    const leftPage = this.#pool.pageIn(left);
-    const rightPage = this.#pool.pageIn(right);
-    this.#mini.patchU32(right, PAGE_PREVIOUS_AT, leftPage);
-    this.#mini.patchU32(right, PAGE_NEXT_AT, next);
-    this.#mini.patchU32(left, PAGE_NEXT_AT, rightPage);
-    if (next !== 0) this.#mini.patchU32(this.#pool.fetch(next), PAGE_PREVIOUS_AT, rightPage);
-  }
-
-  /** Makes the node record for `child`, whose first record is `record`; returns its length. */
-  #makeNodeRecord(record: number, child: number): number {
-    const tail = this.#arena.tailLength(record);
-    const length = recordSize(tail, 4);
-    this.#nodeRecord.fill(0, 0, length);
-    copyBytes(this.#arena.bytes, record, this.#nodeRecord, 0, RECORD_TAIL_AT + tail);
-    writeU16(this.#nodeRecord, RECORD_TAIL_AT - 2, 0);
-    writeU32(this.#nodeRecord, RECORD_TAIL_AT + tail, child);
-    return RECORD_TAIL_AT + tail + 4;
-  }
-
   #deleteAt(level: number, slot: number): void {
     const frame = this.#pathFrames[level]!;
     this.#mini.applyShort(Redo.REMOVE, frame, slot);
-    if (this.#arena.countOf(frame * PAGE_SIZE) > 0) return;
     if (level === this.#rootLevel) {
-      // The last child of the root has gone: the tree is empty, the root a leaf again.
-      if (level > 0) this.#mini.applyShort(Redo.INIT, frame, PageType.LEAF);
+      this.#pullUpRoot();
       return;
     }
-    this.#unlink(frame);
-    this.#header.free(frame);
-    this.#deleteAt(level + 1, this.#pathSlots[level + 1]!);
+    if (this.#arena.countOf(frame * PAGE_SIZE) > 0) this.#mergeIfLow(level);
+    else this.#drop(frame, level, this.#pathSlots[level + 1]!);
   }
 
-  #unlink(frame: number): void {
-    const previous = this.#arena.previousOf(frame * PAGE_SIZE);
-    const next = this.#arena.nextOf(frame * PAGE_SIZE);
-    if (previous !== 0) this.#mini.patchU32(this.#pool.fetch(previous), PAGE_NEXT_AT, next);
-    if (next !== 0) this.#mini.patchU32(this.#pool.fetch(next), PAGE_PREVIOUS_AT, previous);
+  /** Frees a page of `level` that nothing is in any more; `slot` leads to it in the page above. */
+  #drop(frame: number, level: number, slot: number): void {
+    this.#pages.unlink(frame);
+    this.#header.free(frame);
+    this.#deleteAt(level + 1, slot);
+  }
+
+  /** Moves the content of a single child up into the root, which may then have a single child again (T5). */
+  #pullUpRoot(): void {
+    const arena = this.#arena;
+    const root = this.#pathFrames[this.#rootLevel]!;
+    const base = root * PAGE_SIZE;
+    while (arena.levelOf(base) > 0 && arena.countOf(base) === 1) {
+      const child = this.#pool.fetch(arena.childOf(arena.recordAt(base, 0)));
+      this.#pages.clear(root, arena.levelOf(child * PAGE_SIZE));
+      this.#pages.copyRecords(child, 0, root);
+      this.#header.free(child);
+    }
+    this.#rootLevel = arena.levelOf(base);
+  }
+
+  /** Merges the page of `level` on the path with a neighbour, if it is less than half full and they fit. */
+  #mergeIfLow(level: number): void {
+    if (level === this.#rootLevel || this.#pages.usedBytes(this.#pathFrames[level]!) >= MERGE_BELOW) return;
+    const parent = this.#pathFrames[level + 1]! * PAGE_SIZE;
+    const slot = this.#pathSlots[level + 1]!;
+    if (slot > 0 && this.#merge(level, slot)) return;
+    if (slot + 1 < this.#arena.countOf(parent)) this.#merge(level, slot + 1);
+  }
+
+  /** Moves the page of `level` that `slot` leads to into its left neighbour; false when they do not fit. */
+  #merge(level: number, slot: number): boolean {
+    const arena = this.#arena;
+    const parent = this.#pathFrames[level + 1]! * PAGE_SIZE;
+    const separator = arena.recordAt(parent, slot);
+    const left = this.#pool.fetch(arena.childOf(arena.recordAt(parent, slot - 1)));
+    const right = this.#pool.fetch(arena.childOf(separator));
+    let moved = this.#pages.usedBytes(right);
+    if (level > 0) {
+      const first = arena.recordAt(right * PAGE_SIZE, 0);
+      moved += recordSize(arena.tailLength(separator), 4) - arena.sizeAt(first, level);
+    }
+    if (this.#pages.usedBytes(left) + moved > MERGED_MAX) return false;
+    this.merges++;
+    if (level > 0) {
+      const first = arena.recordAt(right * PAGE_SIZE, 0);
+      const length = this.#pages.makeNodeRecord(separator, arena.childOf(first));
+      const end = arena.countOf(left * PAGE_SIZE);
+      this.#mini.applyCopy(Redo.INSERT, left, end, this.#pages.nodeRecord, 0, length);
+    }
+    this.#pages.copyRecords(right, level > 0 ? 1 : 0, left);
+    this.#drop(right, level, slot);
+    return true;
   }
 
   /** The tail of the record at the position. */

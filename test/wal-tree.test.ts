@@ -1,11 +1,15 @@
 /** The B+tree against a sorted list: random inserts, updates, deletes and scans, in a pool much smaller than the data. */
 import fc from "fast-check";
 import t from "tap";
+import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { SpaceCheck } from "../kv-wal/check.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
+import { PAGE_SIZE } from "../kv-wal/page.ts";
 import { Kind } from "../kv-wal/rows/layout.ts";
-import { openWal } from "./support/wal-fixture.ts";
+import { ROOT_PAGE } from "../kv-wal/space-header.ts";
+import { pseudoRandom } from "./support/command-runner.ts";
+import { openWal, runOn } from "./support/wal-fixture.ts";
 
 const HI = Kind.FIELD << 24;
 const MID = 7;
@@ -48,6 +52,17 @@ function contents(engine: WalEngine): string[] {
 
 function expected(model: Model): string[] {
   return [...model.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, { length }]) => `${name} ${length}`);
+}
+
+/** The pages that the rows lie in. */
+function leavesOf(engine: WalEngine): Set<number> {
+  const { rows, pool } = engine.storage;
+  const leaves = new Set<number>();
+  rows.each(HI, MID, 0, (record) => {
+    leaves.add(pool.pageIn(Math.floor(record / PAGE_SIZE)));
+    return true;
+  });
+  return leaves;
 }
 
 /** What the checker says, but for the rows that no key of the directory owns. */
@@ -110,12 +125,90 @@ t.test("ascending keys fill their pages", async (t) => {
   const engine = openWal(new MemoryDisk());
   engine.storage.transactions.mayChange = true;
   for (let i = 0; i < 3000; i++) put(engine, i, "", 100);
-  const leaves = new Set<number>();
-  const { rows, pool } = engine.storage;
-  rows.each(HI, MID, 0, (record) => {
-    leaves.add(pool.pageIn(Math.floor(record / 16_384)));
-    return true;
-  });
+  const leaves = leavesOf(engine);
   t.ok(leaves.size < 28, `${leaves.size} leaves for 3,000 rows of 130 bytes`);
   t.same(problems(engine), []);
+});
+
+/** Runs changes as one transaction, committed and durable. */
+function commit(engine: WalEngine, change: () => void): void {
+  const effects = new Effects();
+  effects.push(0, ["SET", "what", "ever"]);
+  runOn(engine, effects, change);
+  engine.settle(() => {});
+}
+
+/** Levels of the tree above its leaves. */
+function heightOf(engine: WalEngine): number {
+  const { pool } = engine.storage;
+  pool.beginOperation();
+  return pool.arena.levelOf(pool.fetch(ROOT_PAGE) * PAGE_SIZE);
+}
+
+t.test("a tree of several levels grows and shrinks in waves, with crashes in between", async (t) => {
+  const below = pseudoRandom(7);
+  let disk = new MemoryDisk();
+  let engine = openWal(disk);
+  const model: Model = new Map();
+  // A long tail makes nodes that hold a dozen children, so that nodes split and merge as well as leaves.
+  const tailOf = (n: number) => `${n} `.padEnd(900, "-");
+  const operate = (growing: boolean) => {
+    const n = below(4000);
+    const [low, tail] = [n % 50, tailOf(n)];
+    const name = nameOf(low, tail);
+    if (below(10) < (growing ? 8 : 1)) {
+      const length = [0, 50, 400][below(3)]!;
+      put(engine, low, tail, length);
+      model.set(name, { low, tail, length });
+    } else if (remove(engine, low, tail) !== model.delete(name)) t.fail(`${name}: removed, or not`);
+  };
+  let merges = 0;
+  const heights: number[] = [];
+  for (let wave = 0; wave < 8; wave++) {
+    for (let n = 0; n < 40; n++) {
+      commit(engine, () => {
+        for (let i = 0; i < 60; i++) operate(wave % 4 < 2);
+      });
+    }
+    heights.push(heightOf(engine));
+    merges += engine.storage.tree.merges;
+    disk = wave % 2 === 0 ? disk.afterPowerLoss() : disk.clone();
+    engine = openWal(disk);
+    t.equal(contents(engine).join("\n"), expected(model).join("\n"), `wave ${wave}: ${model.size} rows`);
+    t.same(problems(engine), []);
+  }
+  commit(engine, () => {
+    for (const [name, { low, tail }] of model) if (!remove(engine, low, tail)) t.fail(`${name} is not there`);
+  });
+  t.ok(merges > 100, `${merges} merges`);
+  t.ok(Math.max(...heights) >= 2, `heights ${heights}`);
+  t.equal(heightOf(engine), 0, "an empty tree is a leaf");
+  t.same(problems(engine), []);
+});
+
+t.test("what is left of many rows lies together", async (t) => {
+  const engine = openWal(new MemoryDisk());
+  const { storage } = engine;
+  const rows = 4000;
+  for (let i = 0; i < rows; i += 100) {
+    commit(engine, () => {
+      for (let n = i; n < i + 100; n++) put(engine, Math.imul(n, 2_654_435_761) >>> 0, "", 200);
+    });
+  }
+  const leavesBefore = leavesOf(engine).size;
+  for (let i = 0; i < rows; i += 100) {
+    commit(engine, () => {
+      for (let n = i; n < i + 100; n++) if (n % 8 !== 0) remove(engine, Math.imul(n, 2_654_435_761) >>> 0, "");
+    });
+  }
+  const leaves = leavesOf(engine).size;
+  t.ok(leaves <= leavesBefore / 3, `${leavesBefore} leaves, ${leaves} after seven of eight rows have gone`);
+  t.equal(contents(engine).length, rows / 8);
+  t.same(problems(engine), []);
+  t.test("and so does what has become shorter", async (t) => {
+    for (let i = 0; i < rows; i += 8) commit(engine, () => put(engine, Math.imul(i, 2_654_435_761) >>> 0, "", 10));
+    t.ok(leavesOf(engine).size <= leaves / 2, `${leavesOf(engine).size} leaves of ${leaves}`);
+    t.same(problems(engine), []);
+    t.ok(storage.tree.merges > 0);
+  });
 });

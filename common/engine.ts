@@ -25,8 +25,11 @@ export interface Engine {
   /** Looking is free; every change goes through `execute` (expiry too). */
   readonly keyspace: Keyspace;
 
-  /** Before listening. Throws `CorruptFile` when it must not start. Running it again gives the same result (I7). */
-  recover(): Recovery;
+  /**
+   * Before listening. Throws `CorruptFile` when it must not start. Running it again gives the same result (I7). `tell` is
+   * given the lines as they come, and now and then how far a long recovery is.
+   */
+  recover(tell?: (line: string) => void): Recovery;
 
   /** Runs one command or one EXEC: changes state, stages log records. Errors of the command are in its reply. */
   execute(call: Call): void;

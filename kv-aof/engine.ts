@@ -56,11 +56,12 @@ export class AofEngine implements Engine, Applier {
     });
   }
 
-  recover(): Recovery {
+  recover(tell?: (line: string) => void): Recovery {
     assert(this.#log === undefined, "an engine recovers once");
     const { clock } = this.#host;
     const started = clock.monotonic();
     const { file, position, baseBytes, lines } = recoverAof(this.#host, this.#config, this.keyspace);
+    if (tell !== undefined) lines.forEach(tell);
     this.keyspace.events.now = clock.now();
     this.#baseBytes = baseBytes;
     this.#log = new AofLog(file, position, this.#host, this.#config.text("appendfsync") as FsyncPolicy);

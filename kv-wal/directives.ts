@@ -69,6 +69,17 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
     summary: "A binlog file that has grown to this size is followed by a new one.",
   },
   {
+    name: "force-recovery",
+    kind: "integer",
+    default: "0",
+    mutable: false,
+    min: 0,
+    max: 6,
+    aliases: ["innodb-force-recovery"],
+    summary:
+      "To read a damaged folder once more: 1 pass over damaged pages, 2 no purge, 3 no rollback, 4 change nothing on disk, 5 no undo, 6 no redo; above 0 nothing is written.",
+  },
+  {
     name: "hash-max-listpack-entries",
     kind: "integer",
     default: "512",

@@ -7,9 +7,10 @@ import { type Call, Effects } from "../common/command/call.ts";
 import { invoke } from "../common/command/invoke.ts";
 import type { Config } from "../common/config.ts";
 import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
-import { UsageError } from "../common/errors.ts";
+import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import { Force, overlayHost, refusalOf } from "./force-recovery.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { walInfo } from "./info.ts";
 import { PAGE_SIZE } from "./page.ts";
@@ -43,8 +44,12 @@ export class WalEngine implements Engine, Executor {
   /** Of expiry in the background. */
   readonly #ownEffects = new Effects();
   #expireNext = 0;
+  /** Level of force-recovery: above 0 commands change nothing. */
+  readonly #force: number;
 
-  constructor(host: Host, config: Config) {
+  constructor(givenHost: Host, config: Config) {
+    this.#force = config.number("force-recovery");
+    const host = this.#force >= Force.READ_ONLY ? overlayHost(givenHost) : givenHost;
     this.#host = host;
     this.#config = config;
     const databases = config.number("databases");
@@ -73,10 +78,12 @@ export class WalEngine implements Engine, Executor {
     });
   }
 
-  recover(): Recovery {
+  recover(tell?: (line: string) => void): Recovery {
     const recovery = recoverStorage(this.#host, this.storage, {
       fileBytes: this.#config.number("redo-log-file-size"),
       files: this.#config.number("redo-log-files-in-group"),
+      force: this.#force,
+      tell,
     });
     this.keyspace.events.now = this.#host.clock.now();
     this.commits.open();
@@ -100,10 +107,25 @@ export class WalEngine implements Engine, Executor {
     const { transactions } = this.storage;
     this.keyspace.events.now = call.now;
     this.#running = call.effects;
-    transactions.mayChange = true;
-    invoke(call, call.command, call.args);
-    transactions.mayChange = false;
+    if (this.#force > 0) this.#applyForced(call);
+    else {
+      transactions.mayChange = true;
+      invoke(call, call.command, call.args);
+      transactions.mayChange = false;
+    }
     this.#running = undefined;
+  }
+
+  /** A command that only reads: damage that it meets is its answer. */
+  #applyForced(call: Call): void {
+    const { mark } = call.reply;
+    try {
+      invoke(call, call.command, call.args);
+    } catch (error) {
+      if (!(error instanceof CorruptFile)) throw error;
+      call.reply.rewind(mark);
+      call.reply.error(`ERR ${error.message}`);
+    }
   }
 
   end(): Transaction | undefined {
@@ -115,9 +137,9 @@ export class WalEngine implements Engine, Executor {
     this.commits.stage(transaction, effects, seconds);
   }
 
-  /** A full log makes writers wait; they are never refused. A disk that fails stops the process. */
-  get writeRefusal(): undefined {
-    return undefined;
+  /** A full log makes writers wait; they are not refused. A disk that fails stops the process. */
+  get writeRefusal(): string | undefined {
+    return refusalOf(this.#force);
   }
 
   idle(budgetMs: number): void {
@@ -125,9 +147,10 @@ export class WalEngine implements Engine, Executor {
     const end = clock.monotonic() + budgetMs;
     this.keyspace.events.now = clock.now();
     this.commits.tick();
-    this.#expire(end);
+    if (this.#force === 0) this.#expire(end);
     this.commits.inBackground = true;
-    this.storage.purge.run(this.commits.oldestUndecided?.header, PURGED_PER_IDLE);
+    if (this.#force < Force.NO_BACKGROUND)
+      this.storage.purge.run(this.commits.oldestUndecided?.header, PURGED_PER_IDLE);
     this.storage.cleaner.idle();
     this.commits.inBackground = false;
   }
@@ -143,7 +166,7 @@ export class WalEngine implements Engine, Executor {
         if (failure !== undefined) return reject(failure);
         const { binlog, cleaner, purge } = this.storage;
         binlog.log.syncNow();
-        purge.run(undefined, Number.MAX_SAFE_INTEGER);
+        if (this.#force < Force.NO_BACKGROUND) purge.run(undefined, Number.MAX_SAFE_INTEGER);
         cleaner.cleanAll();
         this.storage.close();
         resolve();

@@ -20,6 +20,8 @@ export class Tablespace {
   #file: DiskFile | undefined;
   readonly #probe = Buffer.alloc(PAGE_SIZE);
   readonly #probeWords = wordsOf(this.#probe);
+  /** Pages that could not be served since the file was opened. */
+  readonly damagedPages = new Set<number>();
   reads = 0;
   writes = 0;
 
@@ -67,6 +69,7 @@ export class Tablespace {
 
   /** The error for a page that cannot be served. */
   damaged(page: number): CorruptFile {
+    this.damagedPages.add(page);
     return new CorruptFile(SPACE_PATH, page * PAGE_SIZE, `page ${page} is damaged (checksum)`);
   }
 

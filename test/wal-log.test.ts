@@ -94,9 +94,9 @@ t.test("recovery says when the two logs disagree", async (t) => {
   const lost = crashAt("wal.commit", { "flush-log-at-trx-commit": "2" }).afterPowerLoss();
   t.match(lines(lost).join("\n"), /1 transactions are in the binlog that the engine has lost/);
   const decided = crashAt("wal.binlog-sync", {}).afterPowerLoss();
-  t.match(lines(decided).join("\n"), /committed 1 prepared transactions whose XID is in the binlog/);
+  t.match(lines(decided).join("\n"), /committed 1 prepared transaction \(XID \d+\) whose XID is in the binlog/);
   const undecided = crashAt("wal.redo-sync", {}).afterPowerLoss();
-  t.match(lines(undecided).join("\n"), /rolled back 1 prepared transactions without XID/);
+  t.match(lines(undecided).join("\n"), /rolled back 1 prepared transaction \(XID \d+\) without XID/);
 });
 
 t.test("ids of transactions that only the binlog remembers are not given again", async (t) => {

@@ -4,7 +4,7 @@
 import type { Command } from "../command/define.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
-import { DiskFailure } from "../errors.ts";
+import { CorruptFile, DiskFailure } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { ProcessView } from "./info.ts";
@@ -38,9 +38,10 @@ function logToStandardError(level: LogLevel, line: string): void {
   process.stderr.write(`${level === "warning" ? "warning: " : ""}${line}\n`);
 }
 
-/** A broken disk is told in a line; a broken assertion with the place where it broke. */
+/** A broken disk and a damaged file are told in a line; a broken assertion with the place where it broke. */
 function dieOf(error: unknown): void {
-  const text = error instanceof DiskFailure ? error.message : error instanceof Error ? error.stack : String(error);
+  const isKnown = error instanceof DiskFailure || error instanceof CorruptFile;
+  const text = isKnown ? error.message : error instanceof Error ? error.stack : String(error);
   process.stderr.write(`twolog: stopped, nothing more is acknowledged: ${text}\n`);
   process.exit(1);
 }
@@ -67,7 +68,7 @@ export async function runServer(engine: Engine, host: Host, config: Config, opti
   let requested = () => {};
   const log = options.log ?? logToStandardError;
   const server = await start(() => {
-    for (const line of engine.recover().lines) log("notice", line);
+    engine.recover((line) => log("notice", line));
     return new Server({
       engine,
       host,

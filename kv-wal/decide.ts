@@ -1,0 +1,130 @@
+/**
+ * Steps 5 and 6 of recovery: which transactions are committed, and undoing the others (I5).
+ *
+ * The undo log names those that were not over. One that had reached prepare is committed if the binlog has its XID, whole;
+ * the others are rolled back, newest change first, whoever made it. Because all logs have the same order, what
+ * survives is a prefix, and undoing the rest is exact.
+ */
+import { assert } from "../common/assert.ts";
+import type { Host } from "../common/host.ts";
+import { readBinlog } from "./binlog/binlog-reader.ts";
+import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
+import { readU48 } from "./bytes-view.ts";
+import { Force } from "./force-recovery.ts";
+import type { RecoveryReport } from "./recovery-report.ts";
+import type { Storage } from "./storage.ts";
+import type { Transaction } from "./transaction.ts";
+import { DONE, ROLLED_BACK, UNDO_MARK_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
+
+/** A transaction that was not over. */
+interface Unfinished extends Transaction {
+  readonly prepared: boolean;
+}
+
+/** What the undo log says. */
+interface UndoScan {
+  readonly unfinished: Unfinished[];
+  /** The youngest transaction that the engine knows, and the youngest that is committed. */
+  readonly lastId: number;
+  readonly lastCommitted: number;
+}
+
+/** Commits and rolls back; `lastXid` is the last one in the binlog. */
+export function decide(host: Host, storage: Storage, force: number, lastXid: number, report: RecoveryReport): void {
+  const { unfinished, lastId, lastCommitted } = scanUndo(storage);
+  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ id }) => id));
+  const asked = askBinlog(host, storage, prepared, lastId, lastXid);
+  const winners = unfinished.filter(({ id }) => asked.decided.has(id));
+  const losers = unfinished.filter(({ id }) => !asked.decided.has(id));
+  if (winners.length > 0) {
+    const last = winners.at(-1)!;
+    assert(
+      losers.every(({ id }) => id > last.id),
+      "recovery: what survives is a prefix",
+    );
+    storage.transactions.markCommitted(last);
+    report.line(`committed ${countOf(winners, "prepared transaction")} whose XID is in the binlog`);
+  }
+  if (asked.unknown > 0) {
+    report.line(
+      `${asked.unknown} transactions are in the binlog that the engine has lost (flush_log_at_trx_commit is not 1)`,
+    );
+  }
+  // A new binlog file cannot tell what the one before it has.
+  if (lastXid > 0 && lastCommitted > lastXid)
+    report.line("the engine has transactions that the binlog has lost (sync_binlog is not 1)");
+  report.ended("decide");
+  if (force >= Force.NO_ROLLBACK) {
+    if (losers.length > 0) report.line(`left ${countOf(losers, "transaction")} as they are, not rolled back`);
+    return;
+  }
+  rollBack(storage, losers, report);
+  report.ended("rollback");
+}
+
+/** "3 prepared transactions (XID 17, 18, 19)", "1 active transaction (XID 20)". */
+function countOf(transactions: readonly Transaction[], what: string): string {
+  const shown = transactions.slice(0, 10).map(({ id }) => id);
+  const rest = transactions.length > shown.length ? " …" : "";
+  return `${transactions.length} ${what}${transactions.length === 1 ? "" : "s"} (XID ${shown.join(", ")}${rest})`;
+}
+
+function scanUndo(storage: Storage): UndoScan {
+  const unfinished: Unfinished[] = [];
+  let lastId = 0;
+  let lastCommitted = 0;
+  const { bytes } = storage.pool.arena;
+  const { preparedUpTo, committedUpTo } = storage.header;
+  storage.undo.each((record, pointer) => {
+    const id = storage.undo.idAt(record);
+    // Purge may have freed the page in which a long transaction begins.
+    lastId = Math.max(lastId, id);
+    if (bytes[record] !== Undo.TRANSACTION || bytes[record + UNDO_STATE_AT] === ROLLED_BACK) return;
+    if (id <= committedUpTo) lastCommitted = Math.max(lastCommitted, id);
+    else unfinished.push({ id, header: pointer, prepared: id <= preparedUpTo });
+  });
+  return { unfinished, lastId, lastCommitted };
+}
+
+/** Which of the prepared transactions the binlog has, and how many it has that are younger than all that the engine knows. */
+function askBinlog(
+  host: Host,
+  storage: Storage,
+  prepared: ReadonlySet<number>,
+  lastId: number,
+  lastXid: number,
+): { decided: Set<number>; unknown: number } {
+  const decided = new Set<number>();
+  let unknown = 0;
+  if (prepared.size === 0 && lastXid <= lastId) return { decided, unknown };
+  const file = host.disk.open(storage.binlog.path, "read");
+  readBinlog(file, (type, buffer, at) => {
+    if (type !== EventType.XID) return;
+    const xid = readU48(buffer, at + EVENT_HEADER_BYTES);
+    if (prepared.has(xid)) decided.add(xid);
+    else if (xid > lastId) unknown++;
+  });
+  file.close();
+  return { decided, unknown };
+}
+
+/** Undoes all changes of these transactions, the newest first, whoever made them. */
+function rollBack(storage: Storage, losers: readonly Unfinished[], report: RecoveryReport): void {
+  if (losers.length === 0) return;
+  const ids = new Set(losers.map(({ id }) => id));
+  const pointers: number[] = [];
+  const { bytes } = storage.pool.arena;
+  storage.undo.each((record, pointer) => {
+    if (bytes[record] === Undo.TRANSACTION || bytes[record + UNDO_MARK_AT] === DONE) return;
+    if (ids.has(storage.undo.idAt(record))) pointers.push(pointer);
+  });
+  for (const [done, pointer] of pointers.reverse().entries()) {
+    storage.rollback.undo(pointer);
+    report.progress("rolling back", done, pointers.length);
+  }
+  for (const loser of losers) storage.transactions.markRolledBack(loser);
+  const prepared = losers.filter((transaction) => transaction.prepared);
+  const active = losers.filter((transaction) => !transaction.prepared);
+  if (prepared.length > 0) report.line(`rolled back ${countOf(prepared, "prepared transaction")} without XID`);
+  if (active.length > 0) report.line(`rolled back ${countOf(active, "active transaction")}`);
+}

@@ -194,6 +194,7 @@ const CALLS: Readonly<Record<DiskOperation["kind"], string>> = {
   "sync-start": "fsync begins",
   "sync-end": "fsync ends",
   rename: "rename",
+  link: "link",
   remove: "remove",
   "make-dir": "mkdir",
   "sync-dir": "fsync folder",

@@ -23,6 +23,14 @@ export class PagedContent {
   /** Indexes of the pages changed since `takeChanged`. */
   readonly #changed = new Set<number>();
 
+  /** Content made of these pages (undefined: zeros), which nobody changes: they are copied before they are. */
+  static of(size: number, pages: readonly (Uint8Array | undefined)[]): PagedContent {
+    const content = new PagedContent();
+    content.#size = size;
+    for (const bytes of pages) content.#pages.push(bytes && { bytes, shared: true });
+    return content;
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -23,6 +23,8 @@ export type DiskOperation =
   | { readonly kind: "sync-start"; readonly path: string; readonly file: number; readonly sync: number }
   | { readonly kind: "sync-end"; readonly path: string; readonly file: number; readonly sync: number }
   | { readonly kind: "rename"; readonly path: string; readonly to: string }
+  /** A second name; engines make none, foreign programs do. */
+  | { readonly kind: "link"; readonly path: string; readonly to: string }
   | { readonly kind: "remove"; readonly path: string }
   | { readonly kind: "make-dir"; readonly path: string }
   | { readonly kind: "sync-dir"; readonly path: string };

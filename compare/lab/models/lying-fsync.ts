@@ -1,0 +1,51 @@
+/**
+ * A disk that lies: one of the syncs that it answered did nothing (a cache without power that ignores flushes), and the
+ * power fails. Everything else is as in `dropped`. No order of steps survives this with every acknowledged write; what it
+ * shows is how much one lie costs, and whether recovery notices.
+ */
+import type { DiskOperation } from "../../../common/disk/recording-disk.ts";
+import type { DiskImage } from "../disk-image.ts";
+import { PendingDisk } from "../pending-disk.ts";
+import type { Moment, PersistenceModel } from "./model.ts";
+
+/** An older lie is mostly made good by a later sync of the same file. */
+const SYNCS_DOUBTED = 16;
+
+export function lyingFsync(): PersistenceModel {
+  return {
+    name: "lying-fsync",
+    crash: "power",
+    covered: "unpromised",
+    faults:
+      `One of the last ${SYNCS_DOUBTED} syncs that the disk answered did nothing. The power fails; what no other sync has ` +
+      "covered is gone.",
+    spaces: (moment) => [lieSpace(moment)],
+  };
+}
+
+function lieSpace({ operations, base }: Moment) {
+  const lies: number[] = [];
+  for (let index = operations.length - 1; index >= 0 && lies.length < SYNCS_DOUBTED; index--) {
+    if (operations[index]?.kind === "sync-end" || operations[index]?.kind === "sync-dir") lies.push(index);
+  }
+  const named = (index: number): string =>
+    `the sync of ${operations[index]?.path || "the data folder"} (${index}) lied`;
+  const dimension = {
+    subject: "the syncs",
+    path: "",
+    values: ["kept", ...lies.map(named)],
+    lost: Math.min(1, lies.length),
+    operations: lies,
+  };
+  return {
+    dimensions: lies.length === 0 ? [] : [dimension],
+    build: (choice: readonly number[]) => imageWithout(base, operations, lies[(choice[0] ?? 0) - 1]),
+  };
+}
+
+/** The durable image after the operations, one of which did nothing. */
+function imageWithout(base: DiskImage, operations: readonly DiskOperation[], lie: number | undefined): DiskImage {
+  const disk = new PendingDisk(base);
+  for (const [index, operation] of operations.entries()) if (index !== lie) disk.apply(operation);
+  return disk.image(disk.durable, (file) => file.durable);
+}

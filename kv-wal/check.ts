@@ -1,216 +1,274 @@
 /**
- * Checks a recovered tablespace as a whole. Every page must be exactly one of: header, tree, chain of a row, undo, free. The
- * tree must be in order (b-tree.ts T1–T3, page.ts P1–P3), and every count must agree with the rows that it counts.
+ * Checks a recovered tablespace as a whole, and goes on behind what is damaged. Every page must be exactly one of: header,
+ * tree, chain of a row, undo, free. The tree must be in order (b-tree.ts T1–T3, page.ts P1–P3), the pages of each level linked
+ * in that order, and what is counted must agree with the rows (rows-check.ts).
+ *
+ * Where a page of the tree is lost, what it leads to cannot be told from garbage: then orphans and counts are not judged.
  */
-import { type Bytes, sliceBytes, toText } from "../common/bytes.ts";
-import { Type } from "../common/keyspace/keyspace.ts";
-import { readU48 } from "./bytes-view.ts";
+import { attempt, describeProblem, type Problem, pageProblem } from "./inspect/problem.ts";
+import { RowsCheck } from "./inspect/rows-check.ts";
+import { compareKeys, type Key, keyAt, showKey } from "./inspect/tree-key.ts";
+import { undoPageProblem } from "./inspect/undo-check.ts";
 import { chainPages, REFERENCE_BYTES, readReference } from "./overflow.ts";
 import {
+  type Arena,
   PAGE_BODY_AT,
   PAGE_GARBAGE_AT,
   PAGE_SIZE,
   PAGE_TOP_AT,
   PAGE_TYPE_NAMES,
   PageType,
-  RECORD_TAIL_AT,
 } from "./page.ts";
-import { HAS_EXPIRY, Kind, TYPE_MASK } from "./rows/layout.ts";
-import { DATABASES_MAX, ROOT_PAGE } from "./space-header.ts";
+import { ROOT_PAGE } from "./space-header.ts";
 import type { Storage } from "./storage.ts";
 
-interface Key {
-  readonly words: readonly [number, number, number];
-  readonly tail: Bytes;
+interface Child {
+  readonly page: number;
+  readonly key: Key;
 }
 
-function compareKeys(a: Key, b: Key): number {
-  for (let i = 0; i < 3; i++) if (a.words[i] !== b.words[i]) return a.words[i]! - b.words[i]!;
-  return a.tail < b.tail ? -1 : a.tail > b.tail ? 1 : 0;
-}
+/** What a page is, as `#use` says it. */
+const USES = [
+  "nothing",
+  "the space header",
+  "in the tree",
+  "in a chain",
+  "in the free list",
+  "in the undo log",
+] as const;
+type Use = (typeof USES)[number];
 
-function show(key: Key): string {
-  return `(${key.words.map((word) => word.toString(16)).join(" ")} ${toText(key.tail.slice(0, 40))})`;
-}
+/** Nothing is known of the page to the left. */
+const UNKNOWN = -1;
 
 export class SpaceCheck {
-  readonly problems: string[] = [];
+  readonly found: Problem[] = [];
   readonly #storage: Storage;
-  /** What each page was found to be. */
-  readonly #uses = new Map<number, string>();
-  readonly #leaves: number[] = [];
-  /** By kind and database or container: rows seen, and how many there should be. */
-  readonly #rows = new Map<string, number>();
-  readonly #expected = new Map<string, number>();
-  rows = 0;
+  readonly #arena: Arena;
+  /** What each page was found to be: an index of USES. */
+  readonly #uses: Uint8Array;
+  readonly #rows: RowsCheck;
+  /** By level: the page that the walk has passed last, and which page it names as the next. */
+  readonly #passed: { page: number; next: number }[] = [];
+  /** Something that leads to other pages could not be read. */
+  #lost = false;
 
   constructor(storage: Storage) {
     this.#storage = storage;
+    this.#arena = storage.pool.arena;
+    this.#uses = new Uint8Array(storage.header.pages);
+    this.#rows = new RowsCheck(storage, (page, reason) => this.#problem(page, reason));
+  }
+
+  /** What is wrong, as text. */
+  get problems(): string[] {
+    return this.found.map(describeProblem);
   }
 
   run(): void {
-    const { pool, header } = this.#storage;
-    this.#use(0, "space header");
-    const rootLevel = this.#in(ROOT_PAGE, (base) => pool.arena.levelOf(base));
-    this.#walk(ROOT_PAGE, rootLevel, undefined, undefined);
-    this.#leafLinks();
-    this.#list("free", header.firstFree, header.freePages);
-    this.#list("undo", header.oldestUndo, undefined);
-    for (let page = 0; page < header.pages; page++) {
-      if (!this.#uses.has(page)) this.problems.push(`page ${page} belongs to nothing`);
+    const { header } = this.#storage;
+    this.#use(0, "the space header");
+    const rootLevel = this.#in(ROOT_PAGE, (base) => this.#arena.levelOf(base));
+    if (rootLevel === undefined) this.#lost = true;
+    else this.#walk(ROOT_PAGE, rootLevel, undefined, undefined);
+    for (const { page, next } of this.#passed) {
+      if (page > 0 && next !== 0) this.#problem(page, `the last page of its level names page ${next} as the next one`);
     }
-    this.#counts();
+    this.#freeList();
+    this.#undoList();
+    if (this.#lost) return;
+    for (let page = 0; page < header.pages; page++) {
+      if (this.#uses[page] === 0) this.#problem(page, "belongs to nothing");
+    }
+    this.#rows.finish();
   }
 
-  /** Runs `look` on the page, which stays where it is meanwhile. */
-  #in<T>(page: number, look: (base: number) => T): T {
+  #problem(page: number, reason: string, at = 0): void {
+    this.found.push(pageProblem(page, reason, at));
+  }
+
+  /** Runs `look` on the page, which stays where it is meanwhile; undefined when the page is damaged. */
+  #in<T>(page: number, look: (base: number) => T): T | undefined {
     const { pool } = this.#storage;
     pool.beginOperation();
-    const frame = pool.fetch(page);
+    const frame = attempt(
+      (problem) => this.found.push(problem),
+      () => pool.fetch(page),
+    );
+    if (frame === undefined) {
+      this.#lost = true;
+      return undefined;
+    }
     pool.pin(frame);
     const result = look(frame * PAGE_SIZE);
     pool.unpin(frame);
     return result;
   }
 
-  #use(page: number, use: string): boolean {
-    const before = this.#uses.get(page);
-    if (before !== undefined) this.problems.push(`page ${page} is ${before} and ${use}`);
-    if (page >= this.#storage.header.pages) this.problems.push(`page ${page} (${use}) lies behind the end`);
-    this.#uses.set(page, use);
-    return before === undefined;
-  }
-
-  #keyAt(record: number): Key {
-    const { arena } = this.#storage.pool;
-    const at = record >> 2;
-    const from = record + RECORD_TAIL_AT;
-    return {
-      words: [arena.words[at]!, arena.words[at + 1]!, arena.words[at + 2]!],
-      tail: sliceBytes(arena.bytes, from, from + arena.tailLength(record)),
-    };
+  /** False when the page is something else already, or none at all. */
+  #use(page: number, use: Use): boolean {
+    if (page >= this.#uses.length) {
+      this.#problem(page, `is ${use}, but lies behind the end of the space (${this.#uses.length} pages)`);
+      return false;
+    }
+    const before = this.#uses[page]!;
+    if (before !== 0) this.#problem(page, `is ${USES[before]} and ${use}`);
+    this.#uses[page] = USES.indexOf(use);
+    return before === 0;
   }
 
   #walk(page: number, level: number, from: Key | undefined, to: Key | undefined): void {
-    if (!this.#use(page, level === 0 ? "a leaf" : "a node")) return;
-    const { arena } = this.#storage.pool;
-    const children = this.#in(page, (base) => {
-      const type = level === 0 ? PageType.LEAF : PageType.NODE;
-      if (arena.typeOf(base) !== type || arena.levelOf(base) !== level) {
-        const name = PAGE_TYPE_NAMES[arena.typeOf(base)];
-        this.problems.push(`page ${page} is a ${name} of level ${arena.levelOf(base)}, expected level ${level}`);
-        return [];
-      }
-      this.#heap(page, base, level);
-      if (level === 0) this.#leaves.push(page);
-      return this.#records(page, base, level, from, to);
-    });
-    for (const [i, { child, key }] of children.entries()) {
-      this.#walk(child, level - 1, i === 0 ? from : key, children[i + 1]?.key ?? to);
+    if (!this.#use(page, "in the tree")) return;
+    const children = this.#in(page, (base) => this.#treePage(page, base, level, from, to));
+    if (children === undefined) this.#passed[level] = { page: UNKNOWN, next: UNKNOWN };
+    for (const [i, child] of (children ?? []).entries()) {
+      this.#walk(child.page, level - 1, i === 0 ? from : child.key, children![i + 1]?.key ?? to);
     }
   }
 
-  /** The records of a page: in order, inside [from, to). Returns the children of a node. */
-  #records(page: number, base: number, level: number, from: Key | undefined, to: Key | undefined) {
-    const { arena } = this.#storage.pool;
-    const children: { child: number; key: Key }[] = [];
+  /** A page of the tree, by itself and beside its neighbours. Returns its children. */
+  #treePage(
+    page: number,
+    base: number,
+    level: number,
+    from: Key | undefined,
+    to: Key | undefined,
+  ): Child[] | undefined {
+    const arena = this.#arena;
+    const type = level === 0 ? PageType.LEAF : PageType.NODE;
+    if (arena.typeOf(base) !== type || arena.levelOf(base) !== level) {
+      const name = PAGE_TYPE_NAMES[arena.typeOf(base)] ?? `page of type ${arena.typeOf(base)}`;
+      this.#problem(page, `is a ${name} of level ${arena.levelOf(base)}, expected level ${level}`);
+      this.#lost = true;
+      return undefined;
+    }
+    this.#links(page, base, level);
+    if (!this.#heap(page, base, level)) {
+      this.#lost = true;
+      return undefined;
+    }
+    return this.#records(page, base, level, from, to);
+  }
+
+  #links(page: number, base: number, level: number): void {
+    const left = this.#passed[level] ?? { page: 0, next: page };
+    const previous = this.#arena.previousOf(base);
+    if (left.page !== UNKNOWN && previous !== left.page) {
+      this.#problem(page, `names page ${previous} as the one before, which is page ${left.page}`);
+    }
+    if (left.next !== UNKNOWN && left.next !== page) {
+      this.#problem(left.page, `names page ${left.next} as the next one, which is page ${page}`);
+    }
+    this.#passed[level] = { page, next: this.#arena.nextOf(base) };
+  }
+
+  /** Whether slots and records are where they may be (P2, P3). */
+  #heap(page: number, base: number, level: number): boolean {
+    const arena = this.#arena;
+    const count = arena.countOf(base);
+    const top = arena.halves[(base + PAGE_TOP_AT) >> 1]!;
+    if (top < PAGE_BODY_AT || top + 2 * count > PAGE_SIZE) {
+      this.#problem(page, `heap (to ${top}) and ${count} slots overlap`);
+      return false;
+    }
+    let used = arena.halves[(base + PAGE_GARBAGE_AT) >> 1]!;
+    for (let slot = 0; slot < count; slot++) {
+      const at = arena.recordAt(base, slot) - base;
+      const size = at >= PAGE_BODY_AT && at < top && at % 4 === 0 ? arena.sizeAt(base + at, level) : PAGE_SIZE;
+      if (at + size > top) {
+        this.#problem(page, `slot ${slot} names a record outside the heap`, at);
+        return false;
+      }
+      used += size;
+    }
+    if (used !== top - PAGE_BODY_AT) this.#problem(page, `heap of ${top - PAGE_BODY_AT} bytes, but ${used} in use`);
+    return true;
+  }
+
+  /** The records of a page: in order, inside [from, to). */
+  #records(page: number, base: number, level: number, from: Key | undefined, to: Key | undefined): Child[] {
+    const arena = this.#arena;
+    const children: Child[] = [];
     let previous: Key | undefined;
     const count = arena.countOf(base);
-    if (count === 0 && page !== ROOT_PAGE) this.problems.push(`page ${page} is empty`);
+    if (count === 0 && page !== ROOT_PAGE) this.#problem(page, "is empty");
     for (let slot = 0; slot < count; slot++) {
       const record = arena.recordAt(base, slot);
-      const key = this.#keyAt(record);
+      const key = keyAt(arena, record);
+      const at = record - base;
       if (previous !== undefined && compareKeys(previous, key) >= 0) {
-        this.problems.push(`page ${page}: ${show(previous)} is not before ${show(key)}`);
+        this.#problem(page, `slot ${slot}: ${showKey(previous)} is not before ${showKey(key)}`, at);
       }
       const counts = level === 0 || slot > 0;
-      const below = from !== undefined && compareKeys(key, from) < 0;
-      const above = to !== undefined && compareKeys(key, to) >= 0;
-      if (counts && (below || above)) {
-        this.problems.push(`page ${page}: ${show(key)} is outside the range of its page`);
-      }
+      const isOutside = (from && compareKeys(key, from) < 0) || (to && compareKeys(key, to) >= 0);
+      if (counts && isOutside)
+        this.#problem(page, `slot ${slot}: ${showKey(key)} is outside the range of its page`, at);
       // The key of a node's first record says nothing: it counts as smaller than every key.
       if (counts) previous = key;
-      if (level > 0) children.push({ child: arena.childOf(record), key });
-      else this.#row(record, key);
+      if (level > 0) children.push({ page: arena.childOf(record), key });
+      else this.#leafRecord(page, record, key);
     }
     return children;
   }
 
-  #heap(page: number, base: number, level: number): void {
-    const { arena } = this.#storage.pool;
-    let used = arena.halves[(base + PAGE_GARBAGE_AT) >> 1]!;
-    for (let slot = 0; slot < arena.countOf(base); slot++) used += arena.sizeAt(arena.recordAt(base, slot), level);
-    const top = arena.halves[(base + PAGE_TOP_AT) >> 1]!;
-    if (used !== top - PAGE_BODY_AT) this.problems.push(`page ${page}: heap of ${top - PAGE_BODY_AT}, used ${used}`);
-    if (top + 2 * arena.countOf(base) > PAGE_SIZE) this.problems.push(`page ${page}: heap and slots overlap`);
-  }
-
-  #add(name: string, difference = 1): void {
-    this.#rows.set(name, (this.#rows.get(name) ?? 0) + difference);
-  }
-
-  #row(record: number, key: Key): void {
-    const { arena } = this.#storage.pool;
-    const [hi, mid] = key.words;
-    const value = arena.valueAt(record);
-    this.rows++;
+  #leafRecord(page: number, record: number, key: Key): void {
+    const arena = this.#arena;
     if (arena.isExternal(record)) {
-      const chain = readReference(arena.bytes, value + arena.valueLength(record) - REFERENCE_BYTES);
-      this.#chain(chain.first, chain.last, chainPages(chain.keyBytes + chain.bodyBytes));
+      const end = arena.valueAt(record) + arena.valueLength(record);
+      const { first, last, keyBytes, bodyBytes } = readReference(arena.bytes, end - REFERENCE_BYTES);
+      this.#chain(first, last, chainPages(keyBytes + bodyBytes));
     }
-    const kind = hi >>> 24;
-    if (kind === Kind.FIELD) this.#add(`container ${(hi & 0xffffff) * 0x100000000 + mid}`);
-    else if (kind === Kind.EXPIRY) this.#add(`expiring keys of database ${hi & 0xffffff}`);
-    else if (kind === Kind.DIRECTORY) {
-      this.#add(`keys of database ${mid}`);
-      const first = arena.bytes[value]!;
-      if ((first & TYPE_MASK) === Type.STRING) return;
-      const at = value + ((first & HAS_EXPIRY) !== 0 ? 7 : 1);
-      this.#expected.set(`container ${readU48(arena.bytes, at)}`, readU48(arena.bytes, at + 6));
-    } else this.problems.push(`row of unknown kind ${kind}: ${show(key)}`);
+    this.#rows.row(page, record, key);
   }
 
   #chain(first: number, last: number, pages: number): void {
-    const { arena } = this.#storage.pool;
+    const arena = this.#arena;
     let page = first;
     for (let n = 1; n <= pages; n++) {
       if (!this.#use(page, "in a chain")) return;
-      if (n === pages && page !== last) this.problems.push(`chain ${first}: ends at page ${page} instead of ${last}`);
-      page = this.#in(page, (base) => arena.nextOf(base));
+      const next = this.#in(page, (base) => {
+        if (arena.typeOf(base) !== PageType.OVERFLOW) this.#problem(page, "is in a chain, but not an overflow page");
+        return arena.nextOf(base);
+      });
+      if (next === undefined) return;
+      if (n === pages && page !== last) this.#problem(page, `ends the chain of page ${first} instead of page ${last}`);
+      page = next;
     }
   }
 
-  #leafLinks(): void {
-    const { arena } = this.#storage.pool;
-    for (const [i, page] of this.#leaves.entries()) {
-      const [previous, next] = this.#in(page, (base) => [arena.previousOf(base), arena.nextOf(base)]);
-      if (previous !== (this.#leaves[i - 1] ?? 0) || next !== (this.#leaves[i + 1] ?? 0)) {
-        this.problems.push(`leaf ${page}: its neighbours are not ${previous} and ${next}`);
-      }
+  #freeList(): void {
+    const { header } = this.#storage;
+    const pages = this.#list("in the free list", header.firstFree, () => {});
+    if (pages !== undefined && pages !== header.freePages) {
+      this.#problem(0, `counts ${header.freePages} free pages, but the free list has ${pages}`);
     }
   }
 
-  #list(use: string, first: number, count: number | undefined): void {
-    const { arena } = this.#storage.pool;
+  #undoList(): void {
+    const { header } = this.#storage;
+    let last = 0;
+    const pages = this.#list("in the undo log", header.oldestUndo, (page, base) => {
+      last = page;
+      const problem = undoPageProblem(this.#arena, base);
+      if (problem !== undefined) this.#problem(page, problem.reason, problem.at);
+    });
+    if (pages !== undefined && last !== header.newestUndo) {
+      this.#problem(0, `names page ${header.newestUndo} as the newest of the undo log, which is page ${last}`);
+    }
+  }
+
+  /** Follows a list by `next`; returns its length, undefined when it cannot be followed to its end. */
+  #list(use: Use, first: number, look: (page: number, base: number) => void): number | undefined {
     let pages = 0;
     for (let page = first; page !== 0; pages++) {
-      if (!this.#use(page, use)) return;
-      page = this.#in(page, (base) => arena.nextOf(base));
+      if (!this.#use(page, use)) return undefined;
+      const next = this.#in(page, (base) => {
+        look(page, base);
+        return this.#arena.nextOf(base);
+      });
+      if (next === undefined) return undefined;
+      page = next;
     }
-    if (count !== undefined && pages !== count) this.problems.push(`${pages} ${use} pages instead of ${count}`);
-  }
-
-  #counts(): void {
-    const { header } = this.#storage;
-    for (let id = 0; id < DATABASES_MAX; id++) {
-      this.#expected.set(`keys of database ${id}`, header.keys(id));
-      this.#expected.set(`expiring keys of database ${id}`, header.expiringKeys(id));
-    }
-    for (const name of new Set([...this.#rows.keys(), ...this.#expected.keys()])) {
-      const found = this.#rows.get(name) ?? 0;
-      const expected = this.#expected.get(name) ?? 0;
-      if (found !== expected) this.problems.push(`${name}: ${found} rows, counted ${expected}`);
-    }
+    return pages;
   }
 }

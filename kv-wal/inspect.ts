@@ -4,84 +4,24 @@
  */
 import { toText } from "../common/bytes.ts";
 import type { Disk } from "../common/disk/disk.ts";
-import { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { CorruptFile, UsageError } from "../common/errors.ts";
-import type { Host } from "../common/host.ts";
+import { UsageError } from "../common/errors.ts";
 import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "./binlog/binlog.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EVENT_NAMES, EventType, readQuery } from "./binlog/events.ts";
-import { POOL_FRAMES_MIN } from "./buffer-pool.ts";
 import { readU16, readU48 } from "./bytes-view.ts";
-import { SpaceCheck } from "./check.ts";
-import { isCreated, WAL_FOLDER } from "./create.ts";
+import { checkFolder } from "./inspect/check-folder.ts";
+import { describeProblem } from "./inspect/problem.ts";
 import { Arena, PAGE_GARBAGE_AT, PAGE_TOP_AT, PAGE_TYPE_NAMES, PageType, RECORD_TAIL_AT } from "./page.ts";
-import { recoverStorage } from "./recovery.ts";
 import { RedoReader } from "./redo-reader.ts";
 import { REDO_NAMES, Redo, redoLength, redoPage, redoType, redoWhere } from "./redo-records.ts";
 import { RedoRing } from "./redo-ring.ts";
 import { KIND_NAMES } from "./rows/layout.ts";
-import { Storage } from "./storage.ts";
 import { Tablespace } from "./tablespace.ts";
 import { UNDO_ID_AT, UNDO_NAMES, UNDO_SIZE_AT } from "./undo-log.ts";
 
-const COPY_CHUNK_BYTES = 1 << 20;
-const CHECK_FRAMES = 4 * POOL_FRAMES_MIN;
-
-/** A host without time and chance around a copy of the folder. */
-function hostOf(disk: Disk): Host {
-  return {
-    disk,
-    clock: { now: () => 0, monotonic: () => 0, after: () => () => {}, sleep: () => {} },
-    random: { below: () => 0, bytes: (count) => new Uint8Array(count) },
-    tracing: false,
-    afterTick: (run) => run(),
-    trace: () => {},
-  };
-}
-
-function copyFolder(disk: Disk): MemoryDisk {
-  const copy = new MemoryDisk();
-  copy.makeDir(WAL_FOLDER);
-  const chunk = Buffer.alloc(COPY_CHUNK_BYTES);
-  for (const name of disk.list(WAL_FOLDER)) {
-    const from = disk.open(`${WAL_FOLDER}/${name}`, "read");
-    const to = copy.open(`${WAL_FOLDER}/${name}`, "create");
-    for (let at = 0; at < from.size(); ) {
-      const length = from.read(at, chunk);
-      to.write(at, chunk.subarray(0, length));
-      at += length;
-    }
-    from.close();
-    to.close();
-  }
-  return copy;
-}
-
-/** Recovers a copy of the folder in memory and checks all of it. Returns what is wrong: nothing, if all is well. */
+/** What is wrong with the folder, a line for each problem: nothing, if all is well. */
 export function checkWal(disk: Disk): string[] {
-  if (!isCreated(disk)) return [];
-  const host = hostOf(copyFolder(disk));
-  const storage = new Storage(host, CHECK_FRAMES);
-  try {
-    recoverStorage(host, storage, { fileBytes: 0, files: 0 });
-    const check = new SpaceCheck(storage);
-    check.run();
-    return [...check.problems, ...checksums(storage)];
-  } catch (error) {
-    if (error instanceof CorruptFile) return [error.message];
-    throw error;
-  } finally {
-    storage.close();
-  }
-}
-
-/** Every page of the file, whether something refers to it or not. */
-function checksums(storage: Storage): string[] {
-  const problems: string[] = [];
-  for (let page = 0; page < storage.space.pages; page++) {
-    if (storage.space.stateOf(page) === "damaged") problems.push(`page ${page}: checksum`);
-  }
-  return problems;
+  return checkFolder(disk).map(describeProblem);
 }
 
 /** Prints `redo`, `binlog`, `checkpoint` or `page N`, as it is on the disk. */

@@ -236,6 +236,7 @@ export function writeSlot(file: DiskFile, checkpoint: Checkpoint): void {
   file.write(slotOffset(checkpoint.number & 1), block);
 }
 
-function slotOffset(slot: number): number {
+/** Where a checkpoint slot lies in `wal/redo.0`. */
+export function slotOffset(slot: number): number {
   return slot === 0 ? BLOCK_SIZE : 3 * BLOCK_SIZE;
 }

@@ -5,20 +5,33 @@
  * tree walks without pin counts and nothing can leak; *long holders* (iterators, the header page, the current undo
  * page) count pins and give them back.
  *
- * Two lists over the frames, by index: LRU order, in which a page moves to the front only when it has sunk below the
- * first quarter (so that hot pages cost nothing), and the dirty list in the order of each page's *oldest* change, whose
- * head bounds the checkpoint.
+ * Two lists over the frames, by index: the order in which pages leave (lru-list.ts), and the dirty list in the order of each
+ * page's *oldest* change, whose head bounds the checkpoint.
+ *
+ * Read-ahead: when pages have been read one behind the other for a while, by a scan over leaves that lie as they were
+ * filled, the next ones are read with one call, into frames of clean pages.
  *
  * Invariants: B1 a pinned frame is not evicted. B2 a page is written only when the redo is durable up to its LSN (I3).
  * B3 a page is written in place only after its doublewrite copy is synced (I4); it counts as clean from the moment it was
- * copied, and stays pinned until the copy is in its place, synced (page-batch.ts). B4 nothing is written while a mini-transaction is open (mini-transaction.ts M1): it finds room because at least
- * ROOM_FRAMES frames are free when it begins.
+ * copied, and stays pinned until the copy is in its place, synced (page-batch.ts). B4 nothing is written while a mini-transaction is open
+ * (mini-transaction.ts M1): it finds room because at least ROOM_FRAMES frames are free when it begins. B5 a page that is
+ * damaged, or that knows more than the redo log, is never served: the log's end is lost then, and what is appended there
+ * would be left out by replay.
  */
 import { assert } from "../common/assert.ts";
+import { CorruptFile } from "../common/errors.ts";
+import type { Clock } from "../common/host.ts";
+import { LruList, NONE } from "./lru-list.ts";
 import { Arena, PAGE_SIZE } from "./page.ts";
-import type { PageState, Tablespace } from "./tablespace.ts";
+import { pageState, SPACE_PATH, type Tablespace } from "./tablespace.ts";
 
-const NONE = -1;
+/** So many pages in a row are read one by one before the next ones are read ahead, so many at once. */
+const READ_AHEAD_AFTER = 8;
+const READ_AHEAD_PAGES = 32;
+/** Frames at the cold end that are looked at for a clean one. */
+const SCANNED_FRAMES = 512;
+/** So many dirty ones met there are worth a batch in the background. */
+const DIRTY_FRAMES_MIN = 16;
 /** Frames that one mini-transaction may take: two pages for each level of a deep tree, neighbours, header. */
 export const ROOM_FRAMES = 24;
 export const POOL_FRAMES_MIN = 64;
@@ -27,8 +40,12 @@ export const POOL_FRAMES_MIN = 64;
 export interface PageWriter {
   /** Writes these frames, and syncs; what was on its way has arrived then, too. */
   writeFrames(frames: readonly number[]): void;
+  /** Writes them in the background, if nothing else is on its way. */
+  writeSoon(frames: readonly number[]): void;
   /** A batch is on its way in the background, its frames pinned. */
   readonly isWriting: boolean;
+  /** Where the redo log ends: no page knows more. */
+  readonly logEnd: number;
   /** The redo log is nearly full or frames are short: writes what is needed and moves the checkpoint. */
   makeRoom(): void;
 }
@@ -43,26 +60,29 @@ export class BufferPool {
   readonly #oldest: Float64Array;
   readonly #newest: Float64Array;
   readonly #changing: Uint8Array;
-  readonly #touchedAt: Float64Array;
-  readonly #newer: Int32Array;
-  readonly #older: Int32Array;
   readonly #dirtyNext: Int32Array;
   readonly #dirtyPrevious: Int32Array;
-  #mostRecent = NONE;
-  #leastRecent = NONE;
   #dirtyHead = NONE;
   #dirtyTail = NONE;
   readonly #free: number[] = [];
   #operation = 1;
   #loads = 0;
+  /** The page read last, and how many in a row were. */
+  #lastLoad = NONE;
+  #run = 0;
+  #ahead: Buffer | undefined;
   #writer: PageWriter | undefined;
+  /** Which page leaves next. */
+  readonly lru: LruList;
   /** Until recovery has ended: pages that were never written come as empty ones. */
   acceptAbsent = false;
+  /** Recovery by force: pages that know more than the log are served. */
+  acceptNewer = false;
   dirtyCount = 0;
   requests = 0;
-  evictions = 0;
+  pagesReadAhead = 0;
 
-  constructor(space: Tablespace, frames: number) {
+  constructor(clock: Clock, space: Tablespace, frames: number) {
     assert(frames >= POOL_FRAMES_MIN, "buffer pool: at least 64 frames");
     this.#space = space;
     this.arena = new Arena(frames);
@@ -72,9 +92,7 @@ export class BufferPool {
     this.#oldest = new Float64Array(frames);
     this.#newest = new Float64Array(frames);
     this.#changing = new Uint8Array(frames);
-    this.#touchedAt = new Float64Array(frames);
-    this.#newer = new Int32Array(frames).fill(NONE);
-    this.#older = new Int32Array(frames).fill(NONE);
+    this.lru = new LruList(clock, frames);
     this.#dirtyNext = new Int32Array(frames).fill(NONE);
     this.#dirtyPrevious = new Int32Array(frames).fill(NONE);
     for (let frame = frames - 1; frame >= 0; frame--) this.#free.push(frame);
@@ -91,7 +109,7 @@ export class BufferPool {
   get usedFrames(): number {
     return this.arena.frames - this.#free.length;
   }
-  /** Pages read from the file since the start. */
+  /** Pages read from the file because somebody waited for them. */
   get loads(): number {
     return this.#loads;
   }
@@ -132,7 +150,7 @@ export class BufferPool {
     const frame = page < this.#frameOf.length ? this.#frameOf[page]! : NONE;
     if (frame === NONE) return this.#load(page);
     this.#usedBy[frame] = this.#operation;
-    if (this.#loads - this.#touchedAt[frame]! > this.arena.frames >> 2) this.#moveToFront(frame);
+    if (this.lru.isStale(frame)) this.lru.touch(frame);
     return frame;
   }
 
@@ -143,7 +161,29 @@ export class BufferPool {
     const frame = this.#takeFree();
     this.arena.bytes.fill(0, frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
     this.#install(frame, page);
+    this.#usedBy[frame] = this.#operation;
+    this.lru.addYoung(frame);
     return frame;
+  }
+
+  /** Visits the frames in use, the most recently used first. */
+  each(visit: (frame: number) => void): void {
+    for (let frame = this.lru.warmest; frame !== NONE; frame = this.lru.colder(frame)) visit(frame);
+  }
+
+  pinsOf(frame: number): number {
+    return this.#pins[frame]!;
+  }
+
+  /** Forgets a page that is not part of the space any more; its changes need not be written. */
+  discard(page: number): void {
+    const frame = page < this.#frameOf.length ? this.#frameOf[page]! : NONE;
+    if (frame === NONE) return;
+    assert(this.#pins[frame] === 0, "buffer pool: nobody holds a page that is given up");
+    if (this.isDirty(frame)) this.markClean(frame);
+    this.lru.remove(frame);
+    this.#frameOf[page] = NONE;
+    this.#free.push(frame);
   }
 
   pin(frame: number): void {
@@ -216,20 +256,24 @@ export class BufferPool {
     return frames;
   }
 
-  /** Frees frames from the cold end until `count` are free; dirty pages there are written first, in batches. */
+  /** Frees frames from the cold end until `count` are free; dirty pages there are written when too few are clean. */
   freeFrames(count: number): void {
+    const { lru } = this;
     while (this.#free.length < count) {
       const dirty: number[] = [];
-      let frame = this.#leastRecent;
-      for (let seen = 0; frame !== NONE && this.#free.length < count && seen < 512; seen++) {
-        const warmer = this.#newer[frame]!;
+      let frame = lru.coldest;
+      for (let seen = 0; frame !== NONE && this.#free.length < count && seen < SCANNED_FRAMES; seen++) {
+        const warmer = lru.warmer(frame);
         if (!this.#isPinned(frame)) {
           if (this.isDirty(frame)) dirty.push(frame);
           else this.#evict(frame);
         }
         frame = warmer;
       }
-      if (this.#free.length >= count) return;
+      if (this.#free.length >= count) {
+        if (dirty.length >= DIRTY_FRAMES_MIN) this.#writer!.writeSoon(dirty);
+        return;
+      }
       if (dirty.length === 0 && frame !== NONE) this.#rotate(frame);
       else {
         assert(dirty.length > 0 || this.#writer!.isWriting, "buffer pool: not every frame is pinned");
@@ -244,19 +288,79 @@ export class BufferPool {
 
   /** The cold end is all pinned: what is warmer than `frame` becomes the cold end. */
   #rotate(frame: number): void {
-    while (this.#leastRecent !== frame) this.#moveToFront(this.#leastRecent);
+    while (this.lru.coldest !== frame) this.lru.moveToFront(this.lru.coldest);
   }
 
   #load(page: number): number {
     const frame = this.#takeFree();
-    const state: PageState = this.#space.read(page, this.arena, frame * PAGE_SIZE);
+    const base = frame * PAGE_SIZE;
+    const state = this.#space.read(page, this.arena, base);
     if (state === "damaged" || (state === "absent" && !this.acceptAbsent)) {
       this.#free.push(frame);
       throw this.#space.damaged(page);
     }
+    const lsn = this.arena.lsnOf(base);
+    if (state === "whole" && this.#isTooNew(lsn)) {
+      this.#free.push(frame);
+      const problem = `page ${page} has changes up to LSN ${lsn}, but the redo log ends at ${this.#writer!.logEnd}, seen`;
+      throw new CorruptFile(SPACE_PATH, page * PAGE_SIZE, problem); // B5
+    }
     this.#loads++;
     this.#install(frame, page);
+    this.#usedBy[frame] = this.#operation;
+    this.lru.addRead(frame, false);
+    this.#run = page === this.#lastLoad + 1 ? this.#run + 1 : 0;
+    this.#lastLoad = page;
+    if (this.#run >= READ_AHEAD_AFTER) this.#readAhead(page + 1);
     return frame;
+  }
+
+  #isTooNew(lsn: number): boolean {
+    return !this.acceptNewer && lsn > this.#writer!.logEnd;
+  }
+
+  /** Reads the pages from `first` on that are not here yet. What is wrong with one is told when somebody asks for it. */
+  #readAhead(first: number): void {
+    const here = (page: number) => page < this.#frameOf.length && this.#frameOf[page] !== NONE;
+    let count = 0;
+    while (count < READ_AHEAD_PAGES && !here(first + count)) count++;
+    const inFile = this.#space.pages - first;
+    count = Math.min(count, inFile, this.arena.frames >> 3);
+    const spare = Math.max(this.#free.length - ROOM_FRAMES, 0);
+    if (count > spare) count = spare + this.#evictClean(count - spare);
+    if (count <= 0) return;
+    this.#ahead ??= Buffer.allocUnsafeSlow(READ_AHEAD_PAGES * PAGE_SIZE);
+    this.#space.readRun(first, this.#ahead.subarray(0, count * PAGE_SIZE));
+    for (let i = 0; i < count; i++) {
+      const frame = this.#free.pop()!;
+      const base = frame * PAGE_SIZE;
+      this.#ahead.copy(this.arena.bytes, base, i * PAGE_SIZE, (i + 1) * PAGE_SIZE);
+      const { bytes, words } = this.arena;
+      if (pageState(first + i, bytes, words, base) !== "whole" || this.#isTooNew(this.arena.lsnOf(base))) {
+        this.#free.push(frame);
+        continue;
+      }
+      this.#install(frame, first + i);
+      this.#usedBy[frame] = 0;
+      this.lru.addRead(frame, true);
+      this.pagesReadAhead++;
+    }
+    this.#lastLoad = first + count - 1;
+  }
+
+  /** Evicts up to `count` clean pages from the cold end, without writing anything (B4). Returns how many. */
+  #evictClean(count: number): number {
+    let evicted = 0;
+    let frame = this.lru.coldest;
+    for (let seen = 0; frame !== NONE && evicted < count && seen < SCANNED_FRAMES; seen++) {
+      const warmer = this.lru.warmer(frame);
+      if (!this.#isPinned(frame) && !this.isDirty(frame)) {
+        this.#evict(frame);
+        evicted++;
+      }
+      frame = warmer;
+    }
+    return evicted;
   }
 
   #install(frame: number, page: number): void {
@@ -267,8 +371,6 @@ export class BufferPool {
     }
     this.#frameOf[page] = frame;
     this.#pageOf[frame] = page;
-    this.#usedBy[frame] = this.#operation;
-    this.#pushFront(frame);
   }
 
   #takeFree(): number {
@@ -277,32 +379,8 @@ export class BufferPool {
   }
 
   #evict(frame: number): void {
-    this.evictions++;
-    this.#unlink(frame);
+    this.lru.evict(frame);
     this.#frameOf[this.#pageOf[frame]!] = NONE;
     this.#free.push(frame);
-  }
-
-  #moveToFront(frame: number): void {
-    this.#unlink(frame);
-    this.#pushFront(frame);
-  }
-
-  #pushFront(frame: number): void {
-    this.#touchedAt[frame] = this.#loads;
-    this.#newer[frame] = NONE;
-    this.#older[frame] = this.#mostRecent;
-    if (this.#mostRecent === NONE) this.#leastRecent = frame;
-    else this.#newer[this.#mostRecent] = frame;
-    this.#mostRecent = frame;
-  }
-
-  #unlink(frame: number): void {
-    const newer = this.#newer[frame]!;
-    const older = this.#older[frame]!;
-    if (newer === NONE) this.#mostRecent = older;
-    else this.#older[newer] = older;
-    if (older === NONE) this.#leastRecent = newer;
-    else this.#newer[older] = newer;
   }
 }

@@ -26,6 +26,8 @@ const MAGIC = 0x57445754;
 export const BATCH_PAGES = 128;
 
 export class Doublewrite {
+  /** Off (innodb_doublewrite=OFF), a page that a power loss tears is found by its checksum, and cannot be repaired. */
+  enabled = true;
   #file: DiskFile | undefined;
   /** Header and pages of the batch being written. */
   readonly #bytes = Buffer.alloc(HEADER_BYTES + BATCH_PAGES * PAGE_SIZE);

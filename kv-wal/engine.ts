@@ -70,6 +70,20 @@ export class WalEngine implements Engine, Executor {
     this.#follow("max-binlog-size", (value) => {
       this.#policy.binlogBytesMax = value;
     });
+    const { pool, cleaner, doublewrite } = this.storage;
+    this.#follow("old-blocks-pct", (value) => {
+      pool.lru.oldPercent = value;
+    });
+    this.#follow("old-blocks-time", (value) => {
+      pool.lru.oldBlocksMs = value;
+    });
+    this.#follow("max-dirty-pages-pct", (value) => {
+      cleaner.maxDirtyPercent = value;
+    });
+    this.#follow("io-capacity", (value) => {
+      cleaner.ioCapacity = value;
+    });
+    doublewrite.enabled = config.boolean("doublewrite");
     this.#follow("hash-max-listpack-entries", (value) => {
       limits.listpackEntries = value;
     });

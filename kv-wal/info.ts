@@ -25,7 +25,7 @@ export function walInfo(storage: Storage, commits: GroupCommit): InfoSection {
       ["buffer_pool_requests", pool.requests],
       ["buffer_pool_reads", pool.loads],
       ["buffer_pool_hit_ratio", hitRatio.toFixed(4)],
-      ["buffer_pool_evictions", pool.evictions],
+      ["buffer_pool_evictions", pool.lru.evictions],
       ["pages_written", cleaner.pagesWritten],
       ["doublewrite_batches", doublewrite.batch],
       ["tablespace_pages", header.pages],

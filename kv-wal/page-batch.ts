@@ -3,7 +3,7 @@
  *
  *     begin        the pages are copied; from then on they count as clean, and what changes later makes them dirty again
  *     redo         the log is durable up to the newest page (I3)
- *     doublewrite  the copies are in the doublewrite file, synced (I4)
+ *     doublewrite  the copies are in the doublewrite file, synced (I4); left out when the doublewrite is off
  *     pages        the same copies are in their places, synced
  *
  * The steps run in the background, each begun when the sync of the one before has been answered; or in place (`now`),
@@ -89,6 +89,11 @@ export class PageBatch {
   }
 
   #backgroundDoublewrite(): void {
+    this.#requireDurable();
+    if (!this.#doublewrite.enabled) {
+      this.#backgroundPages();
+      return;
+    }
     this.#writeCopies();
     this.#doublewrite.sync(this.#then(() => this.#backgroundPages()));
   }
@@ -124,7 +129,8 @@ export class PageBatch {
     if (this.#step === "none") return;
     this.#stepNumber++;
     if (this.#step === "redo" && this.#newest > this.#redo.log.durable) this.#redo.flushNow();
-    if (this.#step !== "pages") {
+    this.#requireDurable();
+    if (this.#step !== "pages" && this.#doublewrite.enabled) {
       this.#writeCopies();
       this.#doublewrite.syncNow();
     }
@@ -133,8 +139,11 @@ export class PageBatch {
     this.#arrive();
   }
 
-  #writeCopies(): void {
+  #requireDurable(): void {
     assert(this.#newest <= this.#redo.log.durable, "I3: page LSN <= durable redo");
+  }
+
+  #writeCopies(): void {
     this.#step = "doublewrite";
     this.#doublewrite.write();
   }

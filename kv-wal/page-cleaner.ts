@@ -4,10 +4,21 @@
  *     redo durable up to the newest page (I3) → doublewrite, synced (I4) → pages in place → tablespace synced
  *     → checkpoint at the oldest change that is still only in memory
  *
- * When: in the background (page-batch.ts), batch after batch while the checkpoint lags far behind or most frames are dirty,
- * and when nobody writes; at once, while writers wait, when the redo log is nearly full or frames are short. Pages that are
- * changed often are so written once per two thirds of a log, not once per change. Writers are never refused for a full log, and
- * nothing of it is lost (C3 in redo-ring.ts).
+ * How much, in the background (page-batch.ts), as InnoDB's adaptive flushing:
+ *
+ *     checkpoint age   0 ─────────── 1/2 ──────────── 3/4 ─────────────── full
+ *     dirty pages      0 ── half of the limit ── max-dirty-pages-pct
+ *     pages written    none,         more and more    batch after batch   writers wait
+ *                      or, when      of io-capacity
+ *                      nobody writes,
+ *                      io-capacity
+ *
+ * So pages that change often are written about once per half a log, not once per change. When the log is full, or when no
+ * frame is clean, pages are written at once, in the middle of a command: writers are never refused, and nothing is
+ * overwritten (C3 in redo-ring.ts).
+ *
+ * Writes are calls of the server's thread, because Disk has no others: copying, checksumming and handing over a batch of
+ * 2 MiB takes a few milliseconds. The syncs, which take long, run in the background.
  */
 import { assert } from "../common/assert.ts";
 import type { DiskFailure } from "../common/errors.ts";
@@ -19,10 +30,13 @@ import { PageBatch } from "./page-batch.ts";
 import { type CheckpointPlaces, GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
 import type { Tablespace } from "./tablespace.ts";
 
-/** Cleaning in the background starts when the checkpoint is this part of the log behind. */
-const AGE_CLEANED = 2 / 3;
+/** From this part of the log on pages are written for the checkpoint's sake; from the other one on without a pause. */
+const AGE_ADAPTIVE = 1 / 2;
+const AGE_WITHOUT_PAUSE = 3 / 4;
 /** Waiting writers go on when the age has fallen to this part. */
 const AGE_AFTER_WAIT = 3 / 4;
+/** Time for which an idle call makes up, at most. */
+const BUDGET_MS_MAX = 1000;
 
 export class PageCleaner {
   readonly #host: Host;
@@ -35,6 +49,12 @@ export class PageCleaner {
   #checkpointing = false;
   /** Where the log ended at the last idle call: no progress since then means that nobody writes. */
   #idleAt = -1;
+  #idleMs = 0;
+  /** Pages that may still be written before the next idle call. */
+  #budget = 0;
+  /** Set by the engine from its directives. */
+  maxDirtyPercent = 90;
+  ioCapacity = 10_000;
   /** Times that writers waited for a full log. */
   logWaits = 0;
   /** Told when a sync in the background, or what follows it, has failed. */
@@ -62,6 +82,14 @@ export class PageCleaner {
   }
   get isWriting(): boolean {
     return this.#batch.isOnItsWay;
+  }
+  get logEnd(): number {
+    return this.#redo.log.appended;
+  }
+
+  /** Pages of one batch: most of a small pool must not be pinned by it. */
+  get #batchMax(): number {
+    return Math.min(BATCH_PAGES, this.#pool.frames >> 2);
   }
 
   /** Writes these dirty frames and syncs them. Pages that change later become dirty again. */
@@ -119,24 +147,45 @@ export class PageCleaner {
     }
   }
 
-  /** Starts background work when the checkpoint lags, when most frames are dirty, or when nobody writes. */
+  /** Starts background work, as much as the header says, for the time since the last call. */
   idle(): void {
-    const quiet = this.#redo.log.appended === this.#idleAt;
+    const now = this.#host.clock.monotonic();
+    const elapsedMs = Math.min(now - this.#idleMs, BUDGET_MS_MAX);
+    const isQuiet = this.#redo.log.appended === this.#idleAt;
+    this.#idleMs = now;
     this.#idleAt = this.#redo.log.appended;
-    if ((quiet || this.#lags) && !this.#batch.isOnItsWay && !this.#checkpointing) this.#clean();
+    this.#budget = isQuiet ? this.#batchMax : 0;
+    this.#budget = Math.max(this.#budget, ((isQuiet ? 1 : this.#need) * this.ioCapacity * elapsedMs) / 1000);
+    if (this.#goesOn) this.#clean();
   }
 
-  get #lags(): boolean {
-    return this.#redo.age > this.#redo.ageMax * AGE_CLEANED || this.#pool.dirtyCount > this.#pool.frames / 2;
+  /** How much must be written: 0 nothing, 1 batch after batch. */
+  get #need(): number {
+    const age = this.#redo.age / this.#redo.ageMax;
+    const byAge = (age - AGE_ADAPTIVE) / (AGE_WITHOUT_PAUSE - AGE_ADAPTIVE);
+    const dirty = (100 * this.#pool.dirtyCount) / this.#pool.frames / this.maxDirtyPercent;
+    return Math.min(Math.max(byAge, 2 * dirty - 1, 0), 1);
+  }
+
+  get #goesOn(): boolean {
+    return !this.#batch.isOnItsWay && !this.#checkpointing && (this.#budget >= 1 || this.#need >= 1);
   }
 
   /** A batch in the background, then a checkpoint, then the next batch if there is need. */
   #clean(): void {
-    const frames = this.#pool.oldestDirty(BATCH_PAGES, Number.POSITIVE_INFINITY);
-    if (frames.length === 0) {
-      this.#checkpointInBackground();
-      return;
-    }
+    const pages = this.#need >= 1 ? this.#batchMax : Math.min(this.#batchMax, Math.floor(this.#budget));
+    const frames = this.#pool.oldestDirty(pages, Number.POSITIVE_INFINITY);
+    this.#budget -= frames.length;
+    if (frames.length > 0) this.#writeInBackground(frames);
+    else this.#checkpointInBackground();
+  }
+
+  /** As `PageWriter` says: pages at the cold end of the pool, wherever their changes are in the log. */
+  writeSoon(frames: readonly number[]): void {
+    if (!this.#batch.isOnItsWay && !this.#checkpointing) this.#writeInBackground(frames.slice(0, this.#batchMax));
+  }
+
+  #writeInBackground(frames: number[]): void {
     this.#batch.begin(frames);
     this.#batch.inBackground((failure) => {
       if (failure !== undefined) this.onFailure(failure);
@@ -146,7 +195,10 @@ export class PageCleaner {
 
   #checkpointInBackground(): void {
     const lsn = this.#checkpointGoal();
-    if (lsn === undefined) return;
+    if (lsn === undefined) {
+      this.#budget = 0;
+      return;
+    }
     this.#checkpointing = true;
     this.#redo.writeCheckpointInBackground(lsn, this.#places(), (failure) => {
       this.#checkpointing = false;
@@ -155,7 +207,7 @@ export class PageCleaner {
         return;
       }
       this.#traceCheckpoint();
-      if (this.#lags && !this.#batch.isOnItsWay) this.#clean();
+      if (this.#goesOn) this.#clean();
     });
   }
 

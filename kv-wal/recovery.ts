@@ -6,7 +6,7 @@
  *                    that nothing below relies on bytes that only the page cache has
  *     3. binlog      its torn tail is cut, durably (E1)
  *     4. redo        read to its end; a new epoch begins there, durably; every mini-transaction from the checkpoint on is
- *                    applied to the pages that do not have it yet
+ *                    applied to the pages that do not have it yet (replay.ts)
  *     5. decide      prepared + XID in the binlog → committed; prepared without, or active → rolled back (I5, decide.ts)
  *     6. undo        the changes of all that are rolled back, newest first
  *     7. purge       undo that nobody wants any more
@@ -20,16 +20,14 @@ import type { Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
-import { wordsOf } from "./bytes-view.ts";
 import { createFolder, isCreated, type RedoSizes } from "./create.ts";
 import { decide } from "./decide.ts";
 import { Force } from "./force-recovery.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { RecoveryReport, type Tell } from "./recovery-report.ts";
 import { FIRST_CHECKPOINT } from "./redo-log.ts";
-import { RedoReader } from "./redo-reader.ts";
-import { applyRedo, Redo, redoLength, redoPage, redoType } from "./redo-records.ts";
 import type { Checkpoint } from "./redo-ring.ts";
+import { Replay } from "./replay.ts";
 import type { Storage } from "./storage.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
@@ -122,97 +120,11 @@ function openBinlog(
 /** Step 4. */
 function replay(storage: Storage, checkpoint: Checkpoint, force: number, report: RecoveryReport): void {
   const { redo, pool, header } = storage;
-  const scout = new RedoReader(redo.ring, checkpoint);
-  if (force < Force.NO_REDO) scout.each(() => {});
-  const { payload, firstGroup } = scout.tail();
-  redo.begin(checkpoint, scout.lsn, payload, firstGroup);
-  if (scout.lsn > checkpoint.lsn) replayTo(storage, checkpoint, scout.lsn, force, report);
+  pool.acceptNewer = force >= Force.READ_ONLY;
+  new Replay(storage, force, report).run(checkpoint);
   pool.beginOperation();
   header.open(redo.ring.id);
   storage.undo.open();
   storage.rows.open();
   report.ended("redo");
-}
-
-function replayTo(storage: Storage, checkpoint: Checkpoint, end: number, force: number, report: RecoveryReport): void {
-  const { redo } = storage;
-  const applied = new ReplayCounts();
-  const total = end - checkpoint.lsn;
-  new RedoReader(redo.ring, checkpoint).each((bytes, from, to, lsn) => {
-    applyGroup(storage, applied, bytes, from, to, lsn, force);
-    report.progress("replaying redo", lsn - checkpoint.lsn, total);
-  });
-  const { groups, records, skipped, lost } = applied;
-  report.line(
-    `replayed redo from LSN ${checkpoint.lsn} to ${end}: ${groups} mini-transactions, ` +
-      `${records} records applied, ${skipped} already in their pages`,
-  );
-  if (lost > 0) report.line(`left out ${lost} redo records of damaged pages`);
-}
-
-class ReplayCounts {
-  groups = 0;
-  records = 0;
-  skipped = 0;
-  lost = 0;
-  readonly changed: number[] = [];
-}
-
-function applyGroup(
-  storage: Storage,
-  counts: ReplayCounts,
-  bytes: Buffer,
-  from: number,
-  to: number,
-  lsn: number,
-  force: number,
-): void {
-  const { pool } = storage;
-  pool.beginOperation();
-  counts.groups++;
-  const words = wordsOf(bytes);
-  for (let at = from; redoType(bytes, at) !== Redo.END; at += redoLength(bytes, at, to)) {
-    const page = redoPage(bytes, at);
-    const frame = frameOf(storage, page, redoType(bytes, at), force);
-    if (frame < 0) {
-      counts.lost++;
-      continue;
-    }
-    const pageLsn = pool.arena.lsnOf(frame * PAGE_SIZE);
-    if (pageLsn >= lsn) {
-      counts.skipped++;
-      continue;
-    }
-    applyRedo(pool.arena, frame * PAGE_SIZE, bytes, words, at);
-    pool.willChange(frame, counts.changed);
-    counts.records++;
-  }
-  pool.changed(counts.changed, lsn - (to - from), lsn);
-}
-
-/** The frame with the page that a record changes; −1 when the page is damaged and recovery passes over that. */
-function frameOf(storage: Storage, page: number, record: number, force: number): number {
-  const { pool, space } = storage;
-  if (space.damagedPages.has(page)) return -1;
-  // A page that is not there is changed by nothing before it is made.
-  pool.acceptAbsent = record === Redo.INIT;
-  try {
-    const frame = pool.fetch(page);
-    refuseNewer(storage, page, frame, force);
-    return frame;
-  } catch (error) {
-    if (!space.damagedPages.has(page) || force < Force.IGNORE_CORRUPT_PAGES) throw error;
-    return -1;
-  } finally {
-    pool.acceptAbsent = false;
-  }
-}
-
-/** A page that knows more than the log: the log's end is lost, and what is appended there now would be left out by replay. */
-function refuseNewer(storage: Storage, page: number, frame: number, force: number): void {
-  const { pool, redo } = storage;
-  const pageLsn = pool.arena.lsnOf(frame * PAGE_SIZE);
-  if (pageLsn <= redo.log.appended || force >= Force.READ_ONLY) return;
-  const problem = `page ${page} has changes up to LSN ${pageLsn}, but the redo log ends at ${redo.log.appended}, seen`;
-  throw new CorruptFile(SPACE_PATH, page * PAGE_SIZE, problem);
 }

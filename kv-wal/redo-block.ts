@@ -26,6 +26,11 @@ import { crc32cWords } from "./crc32c.ts";
 export const BLOCK_SIZE = 512;
 export const BLOCK_HEADER_BYTES = 24;
 export const BLOCK_PAYLOAD = BLOCK_SIZE - BLOCK_HEADER_BYTES;
+export const BLOCK_EPOCH_AT = 4;
+export const BLOCK_NUMBER_AT = 8;
+export const BLOCK_USED_AT = 14;
+export const BLOCK_FIRST_GROUP_AT = 16;
+const DURABLE_AT = 18;
 export const NO_GROUP = 0xffff;
 
 export interface BlockHeader {
@@ -38,21 +43,21 @@ export interface BlockHeader {
 
 /** Fills in header and checksum of the block at `at`; the payload is there already. */
 export function sealBlock(bytes: Buffer, words: Uint32Array, at: number, header: BlockHeader): void {
-  writeU32(bytes, at + 4, header.epoch);
-  writeU48(bytes, at + 8, header.number);
-  writeU16(bytes, at + 14, header.used);
-  writeU16(bytes, at + 16, header.firstGroup);
-  writeU48(bytes, at + 18, header.durable);
+  writeU32(bytes, at + BLOCK_EPOCH_AT, header.epoch);
+  writeU48(bytes, at + BLOCK_NUMBER_AT, header.number);
+  writeU16(bytes, at + BLOCK_USED_AT, header.used);
+  writeU16(bytes, at + BLOCK_FIRST_GROUP_AT, header.firstGroup);
+  writeU48(bytes, at + DURABLE_AT, header.durable);
   sealChecksum(bytes, words, at, BLOCK_SIZE);
 }
 
 export function readBlockHeader(bytes: Buffer, at: number): BlockHeader {
   return {
-    epoch: readU32(bytes, at + 4),
-    number: readU48(bytes, at + 8),
-    used: readU16(bytes, at + 14),
-    firstGroup: readU16(bytes, at + 16),
-    durable: readU48(bytes, at + 18),
+    epoch: readU32(bytes, at + BLOCK_EPOCH_AT),
+    number: readU48(bytes, at + BLOCK_NUMBER_AT),
+    used: readU16(bytes, at + BLOCK_USED_AT),
+    firstGroup: readU16(bytes, at + BLOCK_FIRST_GROUP_AT),
+    durable: readU48(bytes, at + DURABLE_AT),
   };
 }
 

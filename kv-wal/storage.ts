@@ -34,7 +34,7 @@ export class Storage {
 
   constructor(host: Host, frames: number) {
     this.binlog = new Binlog(host.disk);
-    this.pool = new BufferPool(this.space, frames);
+    this.pool = new BufferPool(host.clock, this.space, frames);
     this.redo = new RedoLog(new RedoRing());
     this.cleaner = new PageCleaner(host, this.pool, this.redo, this.doublewrite, this.space, this.binlog);
     this.mini = new MiniTransaction(this.redo, this.pool);

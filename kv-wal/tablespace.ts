@@ -47,6 +47,13 @@ export class Tablespace {
     return pageState(page, arena.bytes, arena.words, base);
   }
 
+  /** Reads pages that follow one another, as they are; what the file does not have comes as zeros. */
+  readRun(first: number, into: Buffer): void {
+    this.reads += into.length / PAGE_SIZE;
+    const length = this.#open.read(first * PAGE_SIZE, into);
+    if (length < into.length) into.fill(0, length);
+  }
+
   /** The state of a page, without the buffer pool. */
   stateOf(page: number): PageState {
     const length = this.#open.read(page * PAGE_SIZE, this.#probe);

@@ -11,6 +11,7 @@ import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
 import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
 import type { CompareOptions } from "./compare.ts";
+import { crashCommand } from "./crash-program/crash-command.ts";
 import { aofCommand, walCommand } from "./inspect-commands.ts";
 import { serverCommand } from "./server-command.ts";
 import type { TraceOptions } from "./trace.ts";
@@ -107,6 +108,7 @@ function program(): Command {
     .version(version)
     .showHelpAfterError("(twolog COMMAND --help says more)")
     .addCommand(compareCommand())
+    .addCommand(crashCommand())
     .addCommand(serverCommand())
     .addCommand(traceCommand())
     .addCommand(benchCommand())
@@ -114,9 +116,10 @@ function program(): Command {
     .addCommand(walCommand(print));
 }
 
-/** In the names of flags "_" is "-", as in MySQL. */
-function folded(argument: string): string {
-  if (!argument.startsWith("--")) return argument;
+/** In the names of flags "_" is "-", as in MySQL; what comes after "--" is another program's. */
+function folded(argument: string, index: number, all: readonly string[]): string {
+  const end = all.indexOf("--");
+  if (!argument.startsWith("--") || (end >= 0 && index >= end)) return argument;
   const [name = "", ...value] = argument.split("=");
   return [name.replaceAll("_", "-"), ...value].join("=");
 }

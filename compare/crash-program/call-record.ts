@@ -1,0 +1,75 @@
+/**
+ * What the handlers of system calls share: the tree and the descriptors that they read and change, and the record that they
+ * add to.
+ *
+ * Whatever changes files past the calls that are understood makes the record incomplete, and is told as a blind spot.
+ */
+import type { DiskOperation } from "../../common/disk/recording-disk.ts";
+import type { FileTree, Place } from "./file-tree.ts";
+import { type OpenFile, Processes } from "./processes.ts";
+import type { RecordedEvent } from "./recording.ts";
+import { descriptorOf, type SystemCall } from "./strace-lines.ts";
+
+/** Does what a successful call did. */
+export type Handler = (call: SystemCall) => void;
+export type Handlers = readonly (readonly [name: string, handler: Handler])[];
+
+export class CallRecord {
+  readonly tree: FileTree;
+  readonly processes: Processes;
+  readonly events: RecordedEvent[] = [];
+  readonly blindSpots = new Set<string>();
+  readonly remarks = new Set<string>();
+  readonly #ignored: (path: string) => boolean;
+  readonly #startedAt: () => number;
+  /** What was printed since the last line feed. */
+  #line = "";
+  /** The call that is being interpreted. */
+  call: SystemCall | undefined;
+
+  constructor(tree: FileTree, from: string, ignored: (path: string) => boolean, startedAt: () => number) {
+    this.tree = tree;
+    this.processes = new Processes(from);
+    this.#ignored = ignored;
+    this.#startedAt = startedAt;
+  }
+
+  tell(operation: DiskOperation): void {
+    const { name = "", pid = 0 } = this.call ?? {};
+    this.events.push({ kind: "operation", operation, call: name, pid, ms: this.#now() });
+  }
+
+  /** The program has printed something: every whole line is an acknowledgement. */
+  print(text: string): void {
+    const lines = (this.#line + text).split("\n");
+    this.#line = lines.pop() ?? "";
+    for (const line of lines) this.events.push({ kind: "ack", text: line, ms: this.#now() });
+  }
+
+  /** What the call's descriptor, its argument `index`, stands for; undefined for what is not followed. */
+  file(call: SystemCall, index = 0): OpenFile | undefined {
+    return this.processes.file(call.pid, descriptorOf(call.args[index]).fd);
+  }
+
+  /** The folder that a call with paths starts from, when its descriptor argument is this one. */
+  folderAt(call: SystemCall, argument: string | undefined): string {
+    const { fd, path } = descriptorOf(argument);
+    const file = this.processes.file(call.pid, fd);
+    if (file?.kind === "folder") return this.tree.absolute(file.node.path);
+    return path === "" ? this.processes.get(call.pid).folder.path : path;
+  }
+
+  /** A name in the folder, itself and not what it links to; undefined for what is not followed. */
+  place(from: string, path: string): Place | undefined {
+    const place = this.tree.find(from, path, false);
+    return place === undefined || this.isIgnored(place.path) ? undefined : place;
+  }
+
+  isIgnored(path: string): boolean {
+    return this.#ignored(path);
+  }
+
+  #now(): number {
+    return Math.round(((this.call?.leftAt ?? 0) - this.#startedAt()) * 1e6) / 1000;
+  }
+}

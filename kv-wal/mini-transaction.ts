@@ -15,7 +15,7 @@ import type { BufferPool } from "./buffer-pool.ts";
 import { copyBytes, wordsOf, writeU32 } from "./bytes-view.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
-import { applyRedo, REDO_END_BYTES, REDO_HEADER_BYTES, Redo, writeRedoEnd, writeRedoHeader } from "./redo-records.ts";
+import { applyContent, REDO_END_BYTES, REDO_HEADER_BYTES, Redo, writeRedoEnd, writeRedoHeader } from "./redo-records.ts";
 
 /** So much redo is handed to the operating system before the turn ends: memory that is used again is still in the cache. */
 const BUFFERED_BYTES_MAX = 128 * 1024;
@@ -26,6 +26,10 @@ export class MiniTransaction {
   readonly #changed: number[] = [];
   #start = 0;
   #open = false;
+  // The open record.
+  #recordType = 0;
+  #recordWhere = 0;
+  #recordLength = 0;
   #recordFrame = 0;
   #recordAt = 0;
   #recordEnd = 0;
@@ -58,6 +62,9 @@ export class MiniTransaction {
     const { words } = this;
     writeRedoHeader(words, at, type, this.#pool.pageIn(frame), where, length);
     if (length > 0) words[(at + size - 4) >> 2] = 0;
+    this.#recordType = type;
+    this.#recordWhere = where;
+    this.#recordLength = length;
     this.#recordFrame = frame;
     this.#recordAt = at;
     this.#recordEnd = at + size;
@@ -78,7 +85,10 @@ export class MiniTransaction {
   apply(): void {
     this.#redo.log.advance(this.#recordEnd);
     this.#pool.willChange(this.#recordFrame, this.#changed);
-    applyRedo(this.#pool.arena, this.#recordFrame * PAGE_SIZE, this.buffer, this.words, this.#recordAt);
+    const { buffer, words } = this;
+    const base = this.#recordFrame * PAGE_SIZE;
+    const from = this.#recordAt + REDO_HEADER_BYTES;
+    applyContent(this.#pool.arena, base, this.#recordType, this.#recordWhere, buffer, words, from, this.#recordLength);
   }
 
   /** A record without content: INIT, REMOVE, TRUNCATE. */

@@ -30,7 +30,7 @@
  */
 import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
-import { copyBytes, readU16, readU48, writeU16, writeU48 } from "./bytes-view.ts";
+import { copyBytes, readU16, readU48, writeU16 } from "./bytes-view.ts";
 
 export const PAGE_SIZE = 16384;
 export const PageType = { FREE: 0, SPACE: 1, LEAF: 2, NODE: 3, OVERFLOW: 4, UNDO: 5 } as const;
@@ -106,7 +106,8 @@ export class Arena {
     return readU48(this.bytes, base + PAGE_LSN_AT);
   }
   setLsn(base: number, lsn: number): void {
-    writeU48(this.bytes, base + PAGE_LSN_AT, lsn);
+    this.words[(base + PAGE_LSN_AT) >> 2] = lsn;
+    this.halves[(base + PAGE_LSN_AT + 4) >> 1] = lsn / TWO_32;
   }
 
   /** Makes the page empty. */

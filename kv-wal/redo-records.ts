@@ -83,10 +83,22 @@ export function redoLength(bytes: Uint8Array, at: number, end: number): number {
 
 /** Applies the record at `at` in `log` (`words` are its words) to its page, which is in the arena at `base`. */
 export function applyRedo(arena: Arena, base: number, log: Buffer, words: Uint32Array, at: number): void {
-  const where = redoWhere(log, at);
-  const length = readU16(log, at + 6);
   const from = at + REDO_HEADER_BYTES;
-  switch (redoType(log, at)) {
+  applyContent(arena, base, redoType(log, at), redoWhere(log, at), log, words, from, readU16(log, at + 6));
+}
+
+/** The same, for one who has just written the header; the content starts at `from`. */
+export function applyContent(
+  arena: Arena,
+  base: number,
+  type: number,
+  where: number,
+  log: Buffer,
+  words: Uint32Array,
+  from: number,
+  length: number,
+): void {
+  switch (type) {
     case Redo.PATCH:
       assert(where + length <= PAGE_SIZE, "redo: a patch stays in its page");
       if (((where | length) & 3) === 0) copyWords(words, from >> 2, arena.words, (base + where) >> 2, length >> 2);
@@ -111,10 +123,10 @@ export function applyRedo(arena: Arena, base: number, log: Buffer, words: Uint32
       fill(arena, base, log, from, length);
       break;
     case Redo.INIT:
-      arena.init(base, redoPage(log, at), where & 0xff, where >>> 8);
+      arena.init(base, redoPage(log, from - REDO_HEADER_BYTES), where & 0xff, where >>> 8);
       break;
     default:
-      assert(false, `redo: no record type ${redoType(log, at)}`);
+      assert(false, `redo: no record type ${type}`);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import type { BinlogFormat } from "./binlog/row-capture.ts";
 import { Force, overlayHost, refusalOf } from "./force-recovery.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { walInfo } from "./info.ts";
@@ -38,7 +39,7 @@ export class WalEngine implements Engine, Executor {
   readonly #config: Config;
   /** Public, as `storage` is: the lab replaces single steps of it. */
   readonly commits: GroupCommit;
-  readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0 };
+  readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0, cacheBytesMax: 0 };
   /** The effects of the command that is running: an expired key that it meets is logged before what it does itself. */
   #running: Effects | undefined;
   /** Of expiry in the background. */
@@ -69,6 +70,15 @@ export class WalEngine implements Engine, Executor {
     });
     this.#follow("max-binlog-size", (value) => {
       this.#policy.binlogBytesMax = value;
+    });
+    this.#follow("max-binlog-cache-size", (value) => {
+      this.#policy.cacheBytesMax = value;
+    });
+    this.#followText("binlog-format", (text) => {
+      this.storage.rows.capture.policy.format = text as BinlogFormat;
+    });
+    this.#followText("binlog-row-image", (text) => {
+      this.storage.rows.capture.policy.minimalImages = text === "MINIMAL";
     });
     const { pool, cleaner, doublewrite } = this.storage;
     this.#follow("old-blocks-pct", (value) => {
@@ -121,12 +131,14 @@ export class WalEngine implements Engine, Executor {
     const { transactions } = this.storage;
     this.keyspace.events.now = call.now;
     this.#running = call.effects;
+    this.storage.rows.capture.begin(this.commits.ownEvents, call);
     if (this.#force > 0) this.#applyForced(call);
     else {
       transactions.mayChange = true;
       invoke(call, call.command, call.args);
       transactions.mayChange = false;
     }
+    this.storage.rows.capture.end(call.effects);
     this.#running = undefined;
   }
 
@@ -147,8 +159,8 @@ export class WalEngine implements Engine, Executor {
     return transactions.running ? transactions.end() : undefined;
   }
 
-  stage(transaction: Transaction, effects: Effects, seconds: number): void {
-    this.commits.stage(transaction, effects, seconds);
+  stage(transaction: Transaction, seconds: number): void {
+    this.commits.stage(transaction, this.commits.ownEvents, seconds);
   }
 
   /** A full log makes writers wait; they are not refused. A disk that fails stops the process. */
@@ -212,15 +224,22 @@ export class WalEngine implements Engine, Executor {
     const { transactions } = this.storage;
     const { now } = this.keyspace.events;
     this.#running = this.#ownEffects;
+    this.storage.rows.capture.beginOwn(this.commits.ownEvents, Math.floor(now / 1000));
     transactions.mayChange = true;
     // Meeting an expired key is what removes it, and logs it.
     for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
     transactions.mayChange = false;
+    this.storage.rows.capture.end(this.#ownEffects);
     this.#running = undefined;
     const transaction = this.end();
-    if (transaction !== undefined) this.stage(transaction, this.#ownEffects, Math.floor(now / 1000));
+    if (transaction !== undefined) this.stage(transaction, Math.floor(now / 1000));
     this.#ownEffects.clear();
     this.settle(() => {});
+  }
+
+  #followText(name: string, changed: (text: string) => void): void {
+    changed(this.#config.text(name));
+    this.#config.onChange(name, () => changed(this.#config.text(name)));
   }
 
   #follow(name: string, changed: (value: number) => void): void {

@@ -19,11 +19,11 @@
  * wait get the failure, and every later call throws it: nothing is acknowledged any more (I6).
  */
 import { assert } from "../common/assert.ts";
-import type { Effects } from "../common/command/call.ts";
 import { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import type { Binlog } from "./binlog/binlog.ts";
 import { BinlogCache } from "./binlog/binlog-cache.ts";
+import type { EventLimits, TransactionEvents } from "./binlog/transaction-events.ts";
 import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
 import type { Transaction, Transactions } from "./transaction.ts";
@@ -37,7 +37,7 @@ const OVERLAP_TRANSACTIONS_MIN = 32;
 const PURGED_PER_GROUP = 64;
 
 /** Set by the engine from its directives; may change at run time. */
-export interface CommitPolicy {
+export interface CommitPolicy extends EventLimits {
   flushLogAtCommit: number;
   syncBinlog: number;
   binlogBytesMax: number;
@@ -51,8 +51,8 @@ export class GroupCommit implements CommitSteps {
   readonly #purge: Purge;
   readonly #policy: CommitPolicy;
   /** Filled now, and that of the group on its way. */
-  #cache = new BinlogCache();
-  #otherCache = new BinlogCache();
+  #cache: BinlogCache;
+  #otherCache: BinlogCache;
   #staged: Transaction[] = [];
   #replies: Settled[] = [];
   #group: Group | undefined;
@@ -79,6 +79,8 @@ export class GroupCommit implements CommitSteps {
     this.#transactions = transactions;
     this.#purge = purge;
     this.#policy = policy;
+    this.#cache = new BinlogCache(policy);
+    this.#otherCache = new BinlogCache(policy);
   }
 
   /** After recovery. */
@@ -103,9 +105,14 @@ export class GroupCommit implements CommitSteps {
     return this.#group?.transactions[0] ?? this.#staged[0];
   }
 
-  stage(transaction: Transaction, effects: Effects, seconds: number): void {
+  /** Where commands that are a transaction of their own leave their binlog events. */
+  get ownEvents(): TransactionEvents {
+    return this.#cache.events;
+  }
+
+  stage(transaction: Transaction, events: TransactionEvents, seconds: number): void {
     this.throwFailure();
-    this.#cache.add(effects, transaction.id, seconds);
+    this.#cache.add(events, transaction.id, seconds);
     this.#staged.push(transaction);
   }
 
@@ -122,7 +129,7 @@ export class GroupCommit implements CommitSteps {
 
   #start(): void {
     const cache = this.#cache;
-    const group = { transactions: this.#staged, events: cache.bytes, replies: this.#replies };
+    const group = { transactions: this.#staged, events: cache.events.chunks(), replies: this.#replies };
     this.#group = group;
     this.#staged = [];
     this.#replies = [];
@@ -181,9 +188,10 @@ export class GroupCommit implements CommitSteps {
       return;
     }
     const file = this.#binlog.path;
-    const bytes = group.events.length;
+    const from = this.#binlog.log.written;
     this.#binlog.write(group.events);
-    if (this.#host.tracing) this.#host.trace("wal.binlog-write", { file, bytes, offset: this.#binlog.log.written });
+    const offset = this.#binlog.log.written;
+    if (this.#host.tracing) this.#host.trace("wal.binlog-write", { file, bytes: offset - from, offset });
     const { syncBinlog } = this.#policy;
     if (syncBinlog === 0 || ++this.#groupsSinceSync < syncBinlog) {
       next();

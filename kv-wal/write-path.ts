@@ -23,14 +23,14 @@
  *
  * The parts are interfaces, so that the lab can put them together in another order and show what breaks.
  */
-import type { Call, Effects } from "../common/command/call.ts";
+import type { Call } from "../common/command/call.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** What is committed together. */
 export interface Group {
   readonly transactions: readonly Transaction[];
   /** Their binlog events. */
-  readonly events: Buffer;
+  readonly events: readonly Buffer[];
   /** The replies that wait for it. */
   readonly replies: readonly Settled[];
 }
@@ -40,19 +40,19 @@ export type Settled = (failure: Error | undefined) => void;
 
 /** Rows and transactions. */
 export interface Executor {
-  /** Runs the command; row changes take steps 1, 2 and 3 each. Effects are in the call then. */
+  /** Runs the command; row changes take steps 1, 2 and 3 each, and leave their binlog events in memory. */
   apply(call: Call): void;
   /** Ends the transaction that the command began; undefined when it changed nothing. */
   end(): Transaction | undefined;
   /** Hands a transaction that has ended over to the group of this turn. */
-  stage(transaction: Transaction, effects: Effects, seconds: number): void;
+  stage(transaction: Transaction, seconds: number): void;
 }
 
 /** One command, or one EXEC: one transaction. */
 export function execute(engine: Executor, call: Call): void {
   engine.apply(call); // 1, 2, 3
   const transaction = engine.end();
-  if (transaction !== undefined) engine.stage(transaction, call.effects, Math.floor(call.now / 1000));
+  if (transaction !== undefined) engine.stage(transaction, Math.floor(call.now / 1000));
 }
 
 /** The two logs and the marks. Each step calls `next` when it is done: at once, or in a later turn. */

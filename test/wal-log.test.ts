@@ -187,7 +187,7 @@ t.test("the binlog rotates, and is MySQL's format", async (t) => {
   const printed: string[] = [];
   dumpWal(disk, ["binlog"], (line) => printed.push(line));
   t.equal(printed.filter((line) => / xid /.test(line)).length, 60);
-  t.ok(printed.some((line) => line.endsWith(String.raw`db0 SET "k\x00\"\\" "7\xff\n"`)));
+  t.ok(printed.some((line) => line.includes("update-rows")));
   t.match(openWal(disk).keyspace.databases[0]!.strings.get('k\0"\\'), "59\xff\n");
   const file = disk.open("wal/binlog.000001", "read");
   const bytes = Buffer.alloc(file.size());
@@ -196,7 +196,9 @@ t.test("the binlog rotates, and is MySQL's format", async (t) => {
   writeFileSync(path, bytes);
   let decoded: string;
   try {
-    decoded = execFileSync("mariadb-binlog", ["--verify-binlog-checksum", path], { encoding: "latin1" });
+    decoded = execFileSync("mariadb-binlog", ["--verify-binlog-checksum", "-vv", "--base64-output=DECODE-ROWS", path], {
+      encoding: "latin1",
+    });
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;
     t.comment("mariadb-binlog is not installed: the binlog was read by our reader only");
@@ -204,5 +206,5 @@ t.test("the binlog rotates, and is MySQL's format", async (t) => {
   }
   t.match(decoded, /BEGIN\n\/\*!\*\/;/);
   t.match(decoded, /Xid = \d+\nCOMMIT/);
-  t.ok(decoded.includes(String.raw`SET "k\x00\"\\" "7\xff\n"`));
+  t.match(decoded, /UPDATE `twolog`.`kv_string`/);
 });

@@ -18,6 +18,10 @@ export interface BinlogEnd {
   readonly position: number;
   readonly transactions: number;
   readonly lastXid: number;
+  /** Behind the last whole event: what is there is torn or damaged, if it is not the end of the file. */
+  readonly wholeTo: number;
+  /** The file ends with ROTATE: another one follows, or was about to. */
+  readonly rotated: boolean;
 }
 
 /** Visits every whole event of the file up to the first that is not; says where the last whole transaction ends. */
@@ -31,7 +35,7 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
     throw new CorruptFile(file.path, 0, "not a binlog");
   }
   let at = BINLOG_MAGIC.length;
-  let last: BinlogEnd = { position: at, transactions: 0, lastXid: 0 };
+  let last: BinlogEnd = { position: at, transactions: 0, lastXid: 0, wholeTo: at, rotated: false };
   for (;;) {
     let length = held - at >= EVENT_HEADER_BYTES ? eventSize(buffer, at) : EVENT_HEADER_BYTES;
     if (at + length > held && base + at + length <= size) {
@@ -40,18 +44,22 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
       held = file.read(base, next);
       buffer = next;
       at = 0;
-      if (held < EVENT_HEADER_BYTES) return last;
+      if (held < EVENT_HEADER_BYTES) return { ...last, wholeTo: base };
       length = eventSize(buffer, 0);
       if (length > held && length <= size - base) continue;
     }
     const end = at + length;
-    if (length < EVENT_BYTES_MIN || end > held || !eventHolds(buffer, at, end, base + end)) return last;
+    if (length < EVENT_BYTES_MIN || end > held || !eventHolds(buffer, at, end, base + end)) {
+      return { ...last, wholeTo: base + at };
+    }
     const type = buffer[at + 4]!;
     visit(type, buffer, at, end, base + at);
     if (type === EventType.XID) {
       const lastXid = readU48(buffer, at + EVENT_HEADER_BYTES);
-      last = { position: base + end, transactions: last.transactions + 1, lastXid };
-    } else if (type === EventType.FORMAT_DESCRIPTION) last = { ...last, position: base + end };
+      last = { ...last, position: base + end, transactions: last.transactions + 1, lastXid };
+    } else if (type === EventType.FORMAT_DESCRIPTION || type === EventType.PREVIOUS_GTIDS) {
+      last = { ...last, position: base + end };
+    } else if (type === EventType.ROTATE) last = { ...last, rotated: true };
     at = end;
   }
 }

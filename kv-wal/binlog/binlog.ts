@@ -95,7 +95,7 @@ export class Binlog {
     file.syncNow();
     const end = readBinlog(file, visit);
     if (this.number < durable.file || (this.number === durable.file && end.position < durable.position)) {
-      throw new CorruptFile(this.path, end.position, "a binlog event is damaged, though it had been durable");
+      throw new CorruptFile(this.path, end.wholeTo, "a binlog event is damaged, though it had been durable");
     }
     const cutBytes = file.size() - end.position;
     if (cutBytes > 0) {
@@ -134,12 +134,14 @@ export class Binlog {
   }
 
   /** Appends the events of a group and hands them to the operating system. */
-  write(events: Buffer): void {
-    const buffer = this.log.reserve(events.length);
-    const at = this.log.bufferedBytes;
-    events.copy(buffer, at);
-    this.log.advance(at + events.length);
-    this.log.write();
+  write(events: readonly Buffer[]): void {
+    for (const chunk of events) {
+      const buffer = this.log.reserve(chunk.length);
+      const at = this.log.bufferedBytes;
+      chunk.copy(buffer, at);
+      this.log.advance(at + chunk.length);
+      this.log.write();
+    }
   }
 
   syncNow(): void {

@@ -2,13 +2,15 @@
  * Binlog events, MySQL's format v4 (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_replication_binlog_event.html),
  * as MySQL 5.7 writes them with binlog_checksum=CRC32; `mariadb-binlog` decodes the file.
  *
- *     file     magic FE 62 69 6E, FORMAT_DESCRIPTION, then per transaction: QUERY "BEGIN", QUERY per effect, XID
+ *     file     magic FE 62 69 6E, FORMAT_DESCRIPTION, PREVIOUS_GTIDS (empty: no GTIDs are used), then per transaction
+ *              QUERY "BEGIN", its changes (transaction-events.ts), XID; and ROTATE when another file follows
  *
  *     event    timestamp(4) type(1) server id(4) event size(4) end position(4) flags(2)   common header, 19 bytes
  *              … body … CRC32 of everything before it(4)
  *     QUERY    thread id(4) execution time(4) length of database name(1) error(2) length of status variables(2)
  *              database name, 00, text
  *     XID      XID(8)
+ *     ROTATE   position in the next file(8) its name
  *
  * The text of an effect is the command, its arguments quoted as redis-cli does ("a\x00b"), so that it can be typed again
  * and holds any bytes. The database is `db0` … `db511`.
@@ -16,16 +18,31 @@
  * Invariant: E1 what is not ended by an XID event with a right checksum did not happen.
  */
 import type { Bytes } from "../../common/bytes.ts";
-import { readU16, readU32, writeU16, writeU32, writeU48 } from "../bytes-view.ts";
+import { readU16, readU32, writeU16, writeU32 } from "../bytes-view.ts";
 import { crc32 } from "./crc32.ts";
 
 export const BINLOG_MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
-export const EventType = { QUERY: 2, ROTATE: 4, FORMAT_DESCRIPTION: 15, XID: 16 } as const;
+export const EventType = {
+  QUERY: 2,
+  ROTATE: 4,
+  FORMAT_DESCRIPTION: 15,
+  XID: 16,
+  TABLE_MAP: 19,
+  WRITE_ROWS: 30,
+  UPDATE_ROWS: 31,
+  DELETE_ROWS: 32,
+  PREVIOUS_GTIDS: 35,
+} as const;
 export const EVENT_NAMES: Readonly<Record<number, string>> = {
   2: "query",
   4: "rotate",
   15: "format-description",
   16: "xid",
+  19: "table-map",
+  30: "write-rows",
+  31: "update-rows",
+  32: "delete-rows",
+  35: "previous-gtids",
 };
 
 export const EVENT_HEADER_BYTES = 19;
@@ -34,6 +51,9 @@ export const EVENT_POSITION_AT = 13;
 export const CHECKSUM_BYTES = 4;
 const QUERY_HEADER_BYTES = 13;
 const SERVER_ID = 1;
+const NO_DATABASE = -1;
+/** Text that may become longer is counted before there is made room for it. */
+const COUNTED_BYTES_MIN = 64 * 1024;
 const SERVER_VERSION = "5.7.44-twolog";
 /** Lengths of the fixed parts of MySQL 5.7's 38 event types: how a decoder knows which events may come. */
 const POST_HEADER_LENGTHS = [
@@ -41,10 +61,10 @@ const POST_HEADER_LENGTHS = [
   18, 52, 0,
 ];
 
-export const XID_EVENT_BYTES = EVENT_HEADER_BYTES + 8 + CHECKSUM_BYTES;
+const XID_EVENT_BYTES = EVENT_HEADER_BYTES + 8 + CHECKSUM_BYTES;
 
 /** Writes the common header; `position` is where the event ends in the file. */
-function writeHeader(
+export function writeHeader(
   buffer: Buffer,
   at: number,
   type: number,
@@ -61,19 +81,20 @@ function writeHeader(
   return at + EVENT_HEADER_BYTES;
 }
 
-function seal(buffer: Buffer, at: number, end: number): number {
+/** Puts the checksum of the event that starts at `at` behind it, at `end`. */
+export function seal(buffer: Buffer, at: number, end: number): number {
   writeU32(buffer, end, crc32(buffer, at, end));
   return end + CHECKSUM_BYTES;
 }
 
-/** The first event of a file: magic and FORMAT_DESCRIPTION. */
+/** The first events of a file: magic, FORMAT_DESCRIPTION, and PREVIOUS_GTIDS with none, as MySQL has them without GTIDs. */
 export function fileStart(seconds: number): Buffer {
-  const bodyBytes = 2 + 50 + 4 + 1 + POST_HEADER_LENGTHS.length + 1;
-  const size = EVENT_HEADER_BYTES + bodyBytes + CHECKSUM_BYTES;
-  const buffer = Buffer.alloc(BINLOG_MAGIC.length + size);
+  const description = EVENT_HEADER_BYTES + 2 + 50 + 4 + 1 + POST_HEADER_LENGTHS.length + 1 + CHECKSUM_BYTES;
+  const gtids = EVENT_HEADER_BYTES + 8 + CHECKSUM_BYTES;
+  const buffer = Buffer.alloc(BINLOG_MAGIC.length + description + gtids);
   BINLOG_MAGIC.copy(buffer);
   const start = BINLOG_MAGIC.length;
-  let at = writeHeader(buffer, start, EventType.FORMAT_DESCRIPTION, seconds, size, start + size);
+  let at = writeHeader(buffer, start, EventType.FORMAT_DESCRIPTION, seconds, description, start + description);
   writeU16(buffer, at, 4);
   buffer.write(SERVER_VERSION, at + 2, "latin1");
   writeU32(buffer, at + 52, seconds);
@@ -81,15 +102,54 @@ export function fileStart(seconds: number): Buffer {
   at += 57;
   for (const length of POST_HEADER_LENGTHS) buffer[at++] = length;
   buffer[at++] = 1; // checksums: CRC32
-  seal(buffer, start, at);
+  const next = seal(buffer, start, at);
+  at = writeHeader(buffer, next, EventType.PREVIOUS_GTIDS, seconds, gtids, buffer.length);
+  seal(buffer, next, at + 8);
   return buffer;
 }
 
-/** Bytes that `writeQuery` may need for this text. */
+/** The last event of a file that was followed by another: the position in the next file, and its name. */
+export function rotateEvent(seconds: number, position: number, next: string): Buffer {
+  const size = EVENT_HEADER_BYTES + 8 + next.length + CHECKSUM_BYTES;
+  const buffer = Buffer.alloc(size);
+  const at = writeHeader(buffer, 0, EventType.ROTATE, seconds, size, position + size);
+  writeU32(buffer, at, BINLOG_MAGIC.length);
+  buffer.write(next, at + 8, "latin1");
+  seal(buffer, 0, size - CHECKSUM_BYTES);
+  return buffer;
+}
+
+/** BEGIN, with position 0: the same bytes each time but for time and position. */
+export function beginEvent(): Buffer {
+  const buffer = Buffer.alloc(EVENT_HEADER_BYTES + QUERY_HEADER_BYTES + 1 + "BEGIN".length + CHECKSUM_BYTES);
+  writeQuery(buffer, 0, -buffer.length, 0, NO_DATABASE, ["BEGIN"]);
+  return buffer;
+}
+
+/** An XID event with position 0 and XID 0. */
+export function xidEvent(): Buffer {
+  const buffer = Buffer.alloc(XID_EVENT_BYTES);
+  writeHeader(buffer, 0, EventType.XID, 0, XID_EVENT_BYTES, 0);
+  return buffer;
+}
+
+/** Bytes that `writeQuery` may need for this text: at most four for each, or counted when that would be much. */
 export function queryBytesMax(args: readonly Bytes[]): number {
   let bytes = EVENT_HEADER_BYTES + QUERY_HEADER_BYTES + 16 + CHECKSUM_BYTES;
   for (let i = 0; i < args.length; i++) bytes += 4 * args[i]!.length + 3;
+  if (bytes <= COUNTED_BYTES_MIN) return bytes;
+  bytes = EVENT_HEADER_BYTES + QUERY_HEADER_BYTES + 16 + CHECKSUM_BYTES;
+  for (const arg of args) bytes += quotedBytes(arg) + 3;
   return bytes;
+}
+
+function quotedBytes(bytes: Bytes): number {
+  let count = bytes.length;
+  for (let i = 0; i < bytes.length; i++) {
+    const code = bytes.charCodeAt(i);
+    if (IS_PLAIN[code] === 0) count += ESCAPES[code] === 0 ? 3 : 1;
+  }
+  return count;
 }
 
 /** Writes a QUERY event; `base` is the file position of the buffer's first byte. Returns its end. */
@@ -125,14 +185,6 @@ export function writeQuery(
   const size = end + CHECKSUM_BYTES - at;
   writeHeader(buffer, at, EventType.QUERY, seconds, size, base + at + size);
   return seal(buffer, at, end);
-}
-
-/** Writes an XID event. Returns its end. */
-export function writeXid(buffer: Buffer, at: number, base: number, seconds: number, xid: number): number {
-  const body = writeHeader(buffer, at, EventType.XID, seconds, XID_EVENT_BYTES, base + at + XID_EVENT_BYTES);
-  writeU48(buffer, body, xid);
-  writeU16(buffer, body + 6, 0);
-  return seal(buffer, at, body + 8);
 }
 
 const HEX = Buffer.from("0123456789abcdef");

@@ -46,13 +46,13 @@ export class RowDatabase implements Database {
 
   setExpiry(key: Bytes, at: number): void {
     assert(this.#directory.find(this.index, key) !== Type.NONE, "setExpiry: the key exists");
-    this.#directory.setExpiry(this.index, at);
+    this.#directory.setExpiry(this.index, key, at);
     this.#directory.events.modified(this.index, key);
   }
 
   delete(key: Bytes): boolean {
     if (this.#directory.find(this.index, key) === Type.NONE) return false;
-    this.#directory.remove(this.index);
+    this.#directory.remove(this.index, key);
     this.#directory.events.modified(this.index, key);
     return true;
   }
@@ -65,11 +65,12 @@ export class RowDatabase implements Database {
     if (directory.type === Type.STRING) {
       this.#copyString(from, target, to);
       directory.find(this.index, from);
-      directory.remove(this.index);
+      directory.remove(this.index, from);
     } else {
       const { type, converted, expiry, container, count } = directory;
-      directory.unlink(this.index);
       target.#removeExisting(to);
+      directory.find(this.index, from);
+      directory.unlink(this.index, from, target.index, to);
       directory.putContainer(target.index, to, type | (converted ? CONVERTED : 0), expiry, container, count);
     }
     directory.events.modified(this.index, from);
@@ -104,12 +105,14 @@ export class RowDatabase implements Database {
     // The fields are gathered first: rows must not change while they are visited.
     const fields: Bytes[] = [];
     this.hashes.eachOf(container, (field, value) => fields.push(field, value));
-    for (let i = 0; i < fields.length; i += 2) target.hashes.putField(copy, fields[i]!, fields[i + 1]!);
+    const { capture } = directory.rows;
+    if (capture.rows) capture.keyInserted(target.index, to, Type.HASH, expiry);
+    for (let i = 0; i < fields.length; i += 2) target.hashes.putField(to, copy, fields[i]!, fields[i + 1]!);
     directory.putContainer(target.index, to, Type.HASH | (converted ? CONVERTED : 0), expiry, copy, count);
   }
 
   #removeExisting(key: Bytes): void {
-    if (this.#directory.find(this.index, key) !== Type.NONE) this.#directory.remove(this.index);
+    if (this.#directory.find(this.index, key) !== Type.NONE) this.#directory.remove(this.index, key);
   }
 
   randomKey(pick: (bound: number) => number): Bytes | undefined {

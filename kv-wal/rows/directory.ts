@@ -62,7 +62,7 @@ export class Directory {
     if (!this.#search(databaseId)) return Type.NONE;
     if (this.expiry === NO_EXPIRY || this.expiry > this.events.now) return this.type;
     if (this.rows.transactions.mayChange) {
-      this.#remove(databaseId);
+      this.remove(index, key);
       this.events.expired(index, key);
       this.#search(databaseId);
     }
@@ -126,9 +126,10 @@ export class Directory {
     const { rows } = this;
     const databaseId = rows.header.databaseId(index);
     if (this.type !== Type.NONE && this.type !== Type.STRING) {
-      this.#remove(databaseId);
+      this.remove(index, key);
       this.#search(databaseId);
     }
+    if (rows.capture.rows) this.#captureString(index, key, expiry, body);
     if (rows.needsChain(key, HEAD_BYTES_MAX, body)) {
       const stored = rows.store(key, HEAD_BYTES_MAX, body);
       this.#search(databaseId);
@@ -136,6 +137,52 @@ export class Directory {
       return;
     }
     this.#put(databaseId, headOf(kind, expiry), expiry, 0, body);
+  }
+
+  /** For the binlog: the key of the last `find` gets this string. A long old value is read, which loses the position. */
+  #captureString(index: number, key: Bytes, expiry: number, body: Bytes): void {
+    const { rows } = this;
+    const { capture } = rows;
+    if (this.type === Type.NONE) {
+      capture.keyInserted(index, key, Type.STRING, expiry);
+      if (capture.rows) capture.stringInserted(index, key, body);
+      return;
+    }
+    if (expiry !== this.expiry) capture.keyChanged(index, key, Type.STRING, this.expiry, expiry);
+    const isLong = rows.arena.isExternal(this.record);
+    const { bytes, at, size } = rows.oldBody(this.record, this.headLength);
+    if (capture.rows) capture.stringChanged(index, key, bytes, at, size, body);
+    if (isLong) this.#search(rows.header.databaseId(index));
+  }
+
+  /** For the binlog: the key of the last `find` is deleted, with everything under it. The position may be lost. */
+  #captureDelete(index: number, key: Bytes): void {
+    const { rows, record, type, expiry } = this;
+    const { capture } = rows;
+    if (type === Type.STRING) {
+      const { bytes, at, size } = rows.oldBody(record, this.headLength);
+      capture.stringDeleted(index, key, bytes, at, size);
+    } else {
+      rows.each(fieldHi(this.container), fieldMid(this.container), 0, (field) => {
+        const name = rows.keyOf(field);
+        const { bytes, at, size } = rows.oldBody(field, 0);
+        if (capture.rows) capture.fieldDeleted(index, key, name, bytes, at, size);
+        return capture.rows;
+      });
+    }
+    if (capture.rows) capture.keyDeleted(index, key, type, expiry);
+  }
+
+  /** For the binlog: the container of the last `find` moves to another key. The position is lost. */
+  #captureMove(index: number, key: Bytes, toIndex: number, toKey: Bytes): void {
+    const { rows } = this;
+    const { capture } = rows;
+    capture.keyMoved(index, key, toIndex, toKey, this.type, this.expiry);
+    rows.each(fieldHi(this.container), fieldMid(this.container), 0, (field) => {
+      const name = rows.keyOf(field);
+      if (capture.rows) capture.fieldMoved(index, key, toIndex, toKey, name, rows.body(field, 0));
+      return capture.rows;
+    });
   }
 
   /** Makes the row of a container with `count` elements; the key is missing. */
@@ -160,9 +207,11 @@ export class Directory {
   }
 
   /** Changes the expiry of the key of the last `find`. */
-  setExpiry(index: number, expiry: number): void {
+  setExpiry(index: number, key: Bytes, expiry: number): void {
     const before = this.expiry;
     if (before === expiry) return;
+    const { capture } = this.rows;
+    if (capture.rows) capture.keyChanged(index, key, this.type, before, expiry);
     const head = headOf(this.#kind, expiry);
     this.#rehead(this.type === Type.STRING ? head : head + u48Bytes(this.container) + u48Bytes(this.count));
     this.#moveExpiry(this.rows.header.databaseId(index), before, expiry);
@@ -200,8 +249,13 @@ export class Directory {
   }
 
   /** Removes the key of the last `find`, with everything under it. */
-  remove(index: number): void {
-    this.#remove(this.rows.header.databaseId(index));
+  remove(index: number, key: Bytes): void {
+    const databaseId = this.rows.header.databaseId(index);
+    if (this.rows.capture.rows) {
+      this.#captureDelete(index, key);
+      this.#search(databaseId);
+    }
+    this.#remove(databaseId);
   }
 
   #remove(databaseId: number): void {
@@ -212,16 +266,25 @@ export class Directory {
     if (container !== 0) rows.deleteRange(fieldHi(container), fieldMid(container));
   }
 
-  /** Removes the directory row and expiry of the key of the last `find`, and leaves what a container has. */
-  unlink(index: number): void {
+  /**
+   * Removes the directory row and expiry of the key of the last `find`, and leaves what a container has: it becomes that of
+   * another key.
+   */
+  unlink(index: number, key: Bytes, toIndex: number, toKey: Bytes): void {
     const { rows } = this;
+    const databaseId = rows.header.databaseId(index);
+    if (rows.capture.rows) {
+      this.#captureMove(index, key, toIndex, toKey);
+      this.#search(databaseId);
+    }
     rows.transactions.delete();
-    if (this.expiry !== NO_EXPIRY) this.#moveExpiry(rows.header.databaseId(index), this.expiry, NO_EXPIRY);
+    if (this.expiry !== NO_EXPIRY) this.#moveExpiry(databaseId, this.expiry, NO_EXPIRY);
   }
 
   /** Removes every key of a database. */
   clear(index: number): void {
     const { rows } = this;
+    if (rows.capture.rows) rows.capture.flushed(index);
     const databaseId = rows.header.databaseId(index);
     for (;;) {
       const record = rows.first(DIRECTORY_HI, databaseId);

@@ -33,7 +33,8 @@ export class RowHashes implements Hashes {
     const container = exists ? directory.container : rows.header.takeId();
     const count = exists ? directory.count : 0;
     const wasLarge = exists && directory.converted;
-    const isNew = this.putField(container, field, value);
+    if (!exists && rows.capture.rows) rows.capture.keyInserted(this.#index, key, Type.HASH, NO_EXPIRY);
+    const isNew = this.putField(key, container, field, value);
     const isLong = field.length > limits.listpackValue || value.length > limits.listpackValue;
     const isLarge = wasLarge || isLong || count + (isNew ? 1 : 0) > limits.listpackEntries;
     if (!exists) {
@@ -46,13 +47,18 @@ export class RowHashes implements Hashes {
     return isNew;
   }
 
-  /** Inserts or updates a FIELD row; true when it is new. */
-  putField(container: number, field: Bytes, value: Bytes): boolean {
+  /** Inserts or updates a FIELD row of the hash `key`; true when it is new. */
+  putField(key: Bytes, container: number, field: Bytes, value: Bytes): boolean {
     const { rows } = this.#directory;
     const hi = fieldHi(container);
     const mid = fieldMid(container);
     const { flags, rest } = rows.store(field, 0, value);
-    if (rows.search(hi, mid, field)) {
+    let found = rows.search(hi, mid, field);
+    if (rows.capture.rows) {
+      this.#captureField(key, field, value, found);
+      found = rows.search(hi, mid, field);
+    }
+    if (found) {
       rows.transactions.update(flags, "", rest, rows.arena.isExternal(rows.tree.record));
       return false;
     }
@@ -63,12 +69,16 @@ export class RowHashes implements Hashes {
   delete(key: Bytes, field: Bytes): boolean {
     const directory = this.#directory;
     if (!this.#findField(key, field)) return false;
-    const { count, converted } = directory;
-    directory.rows.transactions.delete();
+    const { count, converted, rows, container } = directory;
+    if (rows.capture.rows) {
+      this.#captureDelete(key, field);
+      rows.search(fieldHi(container), fieldMid(container), field);
+    }
+    rows.transactions.delete();
     if (count > 1) directory.setCount(this.#index, key, count - 1, converted);
     else {
       directory.find(this.#index, key);
-      directory.remove(this.#index);
+      directory.remove(this.#index, key);
     }
     directory.events.modified(this.#index, key);
     return true;
@@ -132,6 +142,22 @@ export class RowHashes implements Hashes {
     if (!directory.findAs(this.#index, key, Type.HASH)) return undefined;
     const record = directory.rows.random(fieldHi(directory.container), fieldMid(directory.container), pick);
     return record === undefined ? undefined : directory.rows.keyOf(record);
+  }
+
+  /** For the binlog: the field at the tree's position, or its place, gets this value. The position may be lost. */
+  #captureField(key: Bytes, field: Bytes, value: Bytes, found: boolean): void {
+    const { rows } = this.#directory;
+    if (!found) rows.capture.fieldInserted(this.#index, key, field, value);
+    else {
+      const { bytes, at, size } = rows.oldBody(rows.tree.record, 0);
+      rows.capture.fieldChanged(this.#index, key, field, bytes, at, size, value);
+    }
+  }
+
+  #captureDelete(key: Bytes, field: Bytes): void {
+    const { rows } = this.#directory;
+    const { bytes, at, size } = rows.oldBody(rows.tree.record, 0);
+    rows.capture.fieldDeleted(this.#index, key, field, bytes, at, size);
   }
 
   #findField(key: Bytes, field: Bytes): boolean {

@@ -19,7 +19,10 @@ export class RowKeyspace implements Keyspace {
   }
 
   swap(a: number, b: number): void {
-    if (a !== b) this.#rows.transactions.swap(a, b);
+    if (a !== b) {
+      if (this.#rows.capture.rows) this.#rows.capture.swapped(a, b);
+      this.#rows.transactions.swap(a, b);
+    }
     this.events.flushed(a);
     this.events.flushed(b);
   }

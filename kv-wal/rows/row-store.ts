@@ -1,8 +1,9 @@
 /**
  * What all containers of the keyspace stand on: finding, iterating and removing rows of the tree.
  */
-import { type Bytes, sliceBytes } from "../../common/bytes.ts";
+import { type Bytes, sliceBytes, toBuffer } from "../../common/bytes.ts";
 import type { BTree } from "../b-tree.ts";
+import { BinlogCapture } from "../binlog/row-capture.ts";
 import type { BufferPool } from "../buffer-pool.ts";
 import { type Chain, REFERENCE_BYTES, readChain, readReference, referenceOf } from "../overflow.ts";
 import { type Arena, FLAG_EXTERNAL, PAGE_SIZE, RECORD_TAIL_AT } from "../page.ts";
@@ -16,6 +17,13 @@ export interface Stored {
   readonly rest: Bytes;
 }
 
+/** A value where it lies: bytes [at, at + size). */
+export interface OldBody {
+  readonly bytes: Buffer;
+  at: number;
+  size: number;
+}
+
 /** A visitor answers false to stop. The record's place in the arena stays good until it returns. */
 export type VisitRecord = (record: number) => boolean;
 
@@ -25,11 +33,15 @@ export class RowStore {
   readonly tree: BTree;
   readonly header: SpaceHeader;
   readonly transactions: Transactions;
+  /** Told of every change, before the tree is. */
+  readonly capture = new BinlogCapture();
   #seed = 0;
+  readonly #old: OldBody;
 
   constructor(pool: BufferPool, tree: BTree, header: SpaceHeader, transactions: Transactions) {
     this.pool = pool;
     this.arena = pool.arena;
+    this.#old = { bytes: pool.arena.bytes, at: 0, size: 0 };
     this.tree = tree;
     this.header = header;
     this.transactions = transactions;
@@ -79,6 +91,17 @@ export class RowStore {
 
   body(record: number, headLength: number): Bytes {
     return this.bodySlice(record, headLength, 0, this.bodyLength(record, headLength));
+  }
+
+  /** The body as bytes to be copied at once: those of the page, or of the chain. Reading a chain ends the tree's position. */
+  oldBody(record: number, headLength: number): OldBody {
+    if (this.arena.isExternal(record)) {
+      const bytes = toBuffer(this.body(record, headLength));
+      return { bytes, at: 0, size: bytes.length };
+    }
+    this.#old.at = this.arena.valueAt(record) + headLength;
+    this.#old.size = this.arena.valueLength(record) - headLength;
+    return this.#old;
   }
 
   /** What follows the head, as stored: the body or the reference. */

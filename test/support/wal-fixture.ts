@@ -37,10 +37,13 @@ export function openRowKeyspace(disk: Disk = new MemoryDisk()): RowKeyspace {
 /** What the engine needs of a call, for a function that changes the keyspace and says what it did. */
 export function runOn(engine: WalEngine, effects: Call["effects"], change: () => void): void {
   const { transactions } = engine.storage;
+  const { capture } = engine.storage.rows;
+  capture.beginOwn(engine.commits.ownEvents, 1);
   transactions.mayChange = true;
   change();
   transactions.mayChange = false;
+  capture.end(effects);
   const transaction = engine.end();
-  if (transaction !== undefined) engine.stage(transaction, effects, 1);
+  if (transaction !== undefined) engine.stage(transaction, 1);
   effects.clear();
 }

@@ -3,13 +3,10 @@
  * operation on the disk, and recovered twice.
  */
 import t from "tap";
-import { Effects } from "../common/command/call.ts";
 import type { Disk, DiskFile, OpenMode } from "../common/disk/disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
-import type { WalEngine } from "../kv-wal/engine.ts";
-import { checkWal } from "../kv-wal/inspect.ts";
-import { openWal, runOn } from "./support/wal-fixture.ts";
+import { openWal } from "./support/wal-fixture.ts";
+import { judge, settle, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
 
 /** Thrown at the operation at which the machine stops. */
 class Crash extends Error {}
@@ -73,47 +70,6 @@ class CrashingDisk implements Disk {
   lock = (path: string) => this.memory.lock(path);
 }
 
-const ACCOUNTS = 4;
-const TOTAL = 400;
-const TRANSFERS = 14;
-
-const account = (n: number) => `account:${n}`;
-
-/** Commits one change; returns only when it is durable as the policy promises. */
-function commit(engine: WalEngine, change: () => void): void {
-  const effects = new Effects();
-  effects.push(0, ["SET", "what", "ever"]);
-  runOn(engine, effects, change);
-  let settled = false;
-  engine.settle((failure) => {
-    settled = failure === undefined;
-  });
-  if (!settled) throw new Error("a small group is settled in place");
-}
-
-/** Transfers between accounts; each also counts itself, grows a hash and replaces a value of many pages. */
-function transfer(engine: WalEngine, round: number): void {
-  const { strings, hashes } = engine.keyspace.databases[0]!;
-  const from = account(round % ACCOUNTS);
-  const to = account((round * 3 + 1) % ACCOUNTS);
-  commit(engine, () => {
-    strings.set(from, String(Number(strings.get(from)) - round), NO_EXPIRY);
-    strings.set(to, String(Number(strings.get(to)) + round), NO_EXPIRY);
-    strings.set("round", String(round), NO_EXPIRY);
-    hashes.set("rounds", `field ${round}`, "x".repeat(round * 20));
-    if (round % 5 === 0) strings.set("large", String(round % 10).repeat(20_000 + round), 1_800_000_000_000 + round);
-    if (round % 7 === 0) hashes.delete("rounds", `field ${round - 1}`);
-  });
-}
-
-function setUp(engine: WalEngine): void {
-  const { strings } = engine.keyspace.databases[0]!;
-  commit(engine, () => {
-    for (let n = 0; n < ACCOUNTS; n++) strings.set(account(n), String(TOTAL / ACCOUNTS), NO_EXPIRY);
-    strings.set("round", "0", NO_EXPIRY);
-  });
-}
-
 /** The last round acknowledged, −1 when not even the accounts were; −2 when the crash came before the folder was open. */
 function work(disk: Disk): { acknowledged: number; crashed: boolean } {
   let acknowledged = -2;
@@ -121,9 +77,11 @@ function work(disk: Disk): { acknowledged: number; crashed: boolean } {
     const engine = openWal(disk);
     acknowledged = -1;
     setUp(engine);
+    settle(engine);
     acknowledged = 0;
     for (let round = 1; round <= TRANSFERS; round++) {
       transfer(engine, round);
+      settle(engine);
       acknowledged = round;
       if (round % 6 === 0) engine.storage.cleaner.cleanAll();
       if (round % 8 === 0) engine.storage.purge.run(undefined, 10);
@@ -133,45 +91,6 @@ function work(disk: Disk): { acknowledged: number; crashed: boolean } {
     if (!(error instanceof Crash)) throw error;
     return { acknowledged, crashed: true };
   }
-}
-
-/** Everything in database 0, as text. */
-function dump(engine: WalEngine): string {
-  const database = engine.keyspace.databases[0]!;
-  const lines: string[] = [];
-  const keys: string[] = [];
-  database.scan(0, 1e9, (key) => keys.push(key));
-  for (const key of keys.sort()) {
-    const value = key === "rounds" ? "" : `${database.strings.get(key)} ${database.expiryOf(key)}`;
-    lines.push(`${key} ${value}`);
-  }
-  const fields: string[] = [];
-  database.hashes.each("rounds", (field, value) => fields.push(`${field}=${value.length}`));
-  return [...lines, ...fields.sort(), `${database.size} ${database.hashes.length("rounds")}`].join("\n");
-}
-
-/** What must be there after round `round`, by doing the same without a crash. */
-const expected = (() => {
-  const engine = openWal(new MemoryDisk());
-  const states: string[] = [dump(engine)];
-  setUp(engine);
-  states.push(dump(engine));
-  for (let round = 1; round <= TRANSFERS; round++) {
-    transfer(engine, round);
-    states.push(dump(engine));
-  }
-  return states;
-})();
-
-function judge(disk: MemoryDisk, acknowledged: number): string {
-  const engine = openWal(disk);
-  const state = dump(engine);
-  const found = expected.lastIndexOf(state) - 1;
-  if (found < -1) return `a state that never was: ${state.slice(0, 200)}`;
-  if (found < acknowledged) return `round ${acknowledged} was acknowledged, found only ${found}`;
-  if (found > acknowledged + 1) return `round ${found} had not begun`;
-  const problems = checkWal(disk);
-  return problems.length > 0 ? problems.join("; ") : "";
 }
 
 for (const [name, survive] of [

@@ -3,12 +3,13 @@ import type { Bytes } from "../common/bytes.ts";
 import { type Config, DirectiveConfig } from "../common/config.ts";
 import type { Engine } from "../common/engine.ts";
 import type { Host } from "../common/host.ts";
+import { NO_EXPIRY, Type } from "../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
 import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
 import { createAofEngine } from "../kv-aof/engine.ts";
 import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
 import { createWalEngine } from "../kv-wal/engine.ts";
-import { type Cells, hashCell } from "./model.ts";
+import { type Cells, expiryCell, hashCell } from "./model.ts";
 import type { EngineName } from "./policy.ts";
 import { workloadKeys } from "./workload.ts";
 
@@ -18,6 +19,8 @@ export type Directives = Readonly<Record<string, string>>;
 export function configFor(engine: EngineName, directives: Directives): DirectiveConfig {
   return new DirectiveConfig([SERVER_DIRECTIVES, engine === "aof" ? AOF_DIRECTIVES : WAL_DIRECTIVES], directives);
 }
+
+const SCAN_COUNT = 1000;
 
 /** Makes an engine of a kind on a host: those of this file, or a wrong one (compare/orders). */
 export type CreateEngine = (name: EngineName, host: Host, config: Config) => Engine;
@@ -44,5 +47,26 @@ export function readCells(engine: Engine, clients: number): Cells {
     if (cells.size > before) keys++;
   }
   if (db.size !== keys) cells.set("?", `${db.size - keys} more keys`);
+  return cells;
+}
+
+/** Everything that the engine holds, all databases: a cell per string and per field, and one for an expiry. */
+export function dumpCells(engine: Engine): Cells {
+  const cells = new Map<Bytes, Bytes>();
+  for (const database of engine.keyspace.databases) {
+    if (database.size === 0) continue;
+    const prefix = database.index === 0 ? "" : `db${database.index}/`;
+    const found: [Bytes, number][] = [];
+    let cursor = 0;
+    do cursor = database.scan(cursor, SCAN_COUNT, (key, type) => found.push([key, type]));
+    while (cursor !== 0);
+    for (const [key, type] of found) {
+      const cell = prefix + key;
+      if (type === Type.STRING) cells.set(cell, database.strings.get(key) ?? "");
+      else database.hashes.each(key, (field, value) => cells.set(hashCell(cell, field), value));
+      const expiry = database.expiryOf(key);
+      if (expiry !== NO_EXPIRY) cells.set(expiryCell(cell), String(expiry));
+    }
+  }
   return cells;
 }

@@ -67,8 +67,9 @@ export type Recovered = { readonly cells: Cells } | { readonly refused: string }
 /** Recovers `disk` and reads everything. */
 export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
   const simulation = new Simulation(plan.seed);
+  const { create = createEngine, wrapDisk = (inner: Disk) => inner } = plan.recovery ?? {};
   const host = {
-    disk,
+    disk: wrapDisk(disk, (run) => simulation.after(0, run)),
     clock: simulation,
     random: simulation.random,
     afterTick: (run: () => void) => simulation.afterTick(run),
@@ -77,7 +78,7 @@ export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
   };
   try {
     const { engine: name, directives } = plan.policy;
-    const engine = createEngine(name, host, configFor(name, { ...directives, ...plan.directives }));
+    const engine = create(name, host, configFor(name, { ...directives, ...plan.directives }));
     engine.recover();
     return { cells: readCells(engine, plan.clients) };
   } catch (error) {
@@ -88,8 +89,11 @@ export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
   }
 }
 
+/** Is told every crash, in order; false ends the exploration. */
+export type VisitCrash = (judged: Judged) => unknown;
+
 /** Calls `visit` for every crash of `run`, in order. */
-export function explore(run: SimulatedRun, options: ExploreOptions, visit: (judged: Judged) => void): Exploration {
+export function explore(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash): Exploration {
   return new Explorer(run, options, visit).explore();
 }
 
@@ -106,7 +110,8 @@ export function crashSomewhere(run: SimulatedRun, seed: number): MemoryDisk {
 class Explorer {
   readonly #run: SimulatedRun;
   readonly #options: ExploreOptions;
-  readonly #visit: (judged: Judged) => void;
+  readonly #visit: VisitCrash;
+  #isOver = false;
   readonly #random: SeededRandom;
   readonly #states: CrashStates;
   /** The last verdict of a state, for events that change neither the disk nor what the clients know. */
@@ -124,7 +129,7 @@ class Explorer {
   #judged = 0;
   #recovered = 0;
 
-  constructor(run: SimulatedRun, options: ExploreOptions, visit: (judged: Judged) => void) {
+  constructor(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash) {
     this.#run = run;
     this.#options = options;
     this.#visit = visit;
@@ -135,7 +140,7 @@ class Explorer {
   explore(): Exploration {
     const { timeline } = this.#run;
     const { states, from = 0 } = this.#options;
-    for (this.#event = 0; this.#event < timeline.length; this.#event++) {
+    for (this.#event = 0; this.#event < timeline.length && !this.#isOver; this.#event++) {
       const event = timeline[this.#event]!;
       const isWatched = event.order >= from;
       if (event.kind === "disk") {
@@ -218,7 +223,8 @@ class Explorer {
   #tell(state: CrashState, verdict: Verdict): void {
     this.#judged++;
     const event = this.#run.timeline[this.#event]!;
-    this.#visit({ event: this.#event, state, step: event.kind === "step" ? event.step : undefined, verdict });
+    const step = event.kind === "step" ? event.step : undefined;
+    if (!this.#isOver && this.#visit({ event: this.#event, state, step, verdict }) === false) this.#isOver = true;
   }
 
   #verdict(state: CrashState, event: TimelineEvent, recovered: Recovered, unstable: string): Verdict {

@@ -16,6 +16,11 @@ export function hashCell(key: Bytes, field: Bytes): Bytes {
   return `${key}\0${field}`;
 }
 
+/** The cell of a key's expiry: absolute milliseconds. */
+export function expiryCell(key: Bytes): Bytes {
+  return `${key}\x01`;
+}
+
 /** The accounts are the only keys that are changed by adding. */
 export function isAccount(cell: Bytes): boolean {
   return cell.startsWith("bank:");

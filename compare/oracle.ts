@@ -31,7 +31,9 @@ export interface Violation {
     | "lost write"
     | "vanished read"
     | "refused"
-    | "unstable recovery";
+    | "unstable recovery"
+    | "check failed"
+    | "binlog differs";
   /** The invariant of ARCHITECTURE §4 that a correct engine holds here. */
   readonly rule: "I1" | "I2" | "I5" | "I6" | "I7" | "I8";
   /** The crash point of CRASH-MATRIX.md. */

@@ -6,6 +6,7 @@
  * dies the moment after.
  */
 import RedisParser from "redis-parser";
+import { present } from "../common/assert.ts";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
 import { COMMANDS } from "../common/commands/table.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
@@ -43,12 +44,24 @@ export interface RunPlan {
   readonly restMs?: number;
   /** The clients' plans; without it, the workload of workload.ts. */
   readonly plan?: (client: number) => { next(): Planned };
+  /** What exactly every client does, instead of `clients`, `operations` and `plan`. */
+  readonly script?: Script;
   /** What an earlier life left on the disk, everything on it durable; its data are flushed by the setup. */
   readonly base?: MemoryDisk;
   /** Builds the engine; a wrong order (compare/orders) replaces it. */
   readonly create?: CreateEngine;
   /** A disk between the engine and the recorded one. */
   readonly wrapDisk?: DiskWrapper;
+  /** With what a crashed disk is recovered; without it, with the engine as it is. */
+  readonly recovery?: { readonly create?: CreateEngine; readonly wrapDisk?: DiskWrapper };
+}
+
+/** What every client sends, in order. */
+export interface Script {
+  readonly name: string;
+  readonly clients: readonly (readonly Planned[])[];
+  /** The bank's accounts are opened before, by the setup client. */
+  readonly bank: boolean;
 }
 
 /** What happened. */
@@ -93,26 +106,32 @@ export function simulate(plan: RunPlan): SimulatedRun {
 
   const context = { simulation, host, history, server };
   const clients: ScriptedClient[] = [];
+  const count = plan.script?.clients.length ?? plan.clients;
   let waiting = 1;
   const finished = (): void => {
     waiting--;
   };
   const start = (): void => {
-    waiting = plan.clients;
-    for (const client of clients.slice(0, plan.clients)) client.start();
+    waiting = count;
+    for (const client of clients.slice(0, count)) client.start();
   };
-  for (let index = 0; index < plan.clients; index++) {
-    const source = plan.plan?.(index) ?? new Workload(plan.seed, index, plan.clients);
-    clients.push(new ScriptedClient(context, index, source, plan, finished));
+  for (let index = 0; index < count; index++) {
+    const steps = plan.script?.clients[index];
+    const source =
+      steps === undefined ? (plan.plan?.(index) ?? new Workload(plan.seed, index, plan.clients)) : new Steps(steps);
+    clients.push(
+      new ScriptedClient(context, index, source, { ...plan, operations: steps?.length ?? plan.operations }, finished),
+    );
   }
   const setup = new ScriptedClient(
     context,
-    plan.clients,
+    count,
     { next: () => (plan.base === undefined ? SETUP : SETUP_AGAIN) },
     { operations: 1, batch: 1, thinkMs: [0, 0] },
     start,
   );
-  setup.start();
+  if (plan.script?.bank === false) start();
+  else setup.start();
   simulation.run(() => failure !== undefined || waiting === 0, LIMIT_MS);
   const end = simulation.monotonic() + (plan.restMs ?? 0);
   simulation.run(() => failure !== undefined, end);
@@ -120,10 +139,34 @@ export function simulate(plan: RunPlan): SimulatedRun {
     plan,
     timeline: host.timeline,
     history,
-    setupClient: plan.clients,
+    setupClient: count,
     longestSyncMs: host.longestSyncMs,
     failure,
   };
+}
+
+interface Source {
+  next(): Planned;
+  /** How long the client waits before the next operation, when the plan says so. */
+  pauseMs?(): number | undefined;
+}
+
+/** A list, one after the other. */
+class Steps implements Source {
+  readonly #steps: readonly Planned[];
+  #next = 0;
+
+  constructor(steps: readonly Planned[]) {
+    this.#steps = steps;
+  }
+
+  next(): Planned {
+    return present(this.#steps[this.#next++], "a step of the script");
+  }
+
+  pauseMs(): number | undefined {
+    return this.#steps[this.#next]?.afterMs;
+  }
 }
 
 interface Context {
@@ -141,7 +184,7 @@ class ScriptedClient implements Transport {
   readonly backlogged = false;
   readonly #context: Context;
   readonly #client: number;
-  readonly #source: { next(): Planned };
+  readonly #source: Source;
   #left: number;
   readonly #batch: number;
   readonly #thinkMs: readonly [number, number];
@@ -153,7 +196,7 @@ class ScriptedClient implements Transport {
   constructor(
     context: Context,
     client: number,
-    source: { next(): Planned },
+    source: Source,
     plan: Pick<RunPlan, "operations" | "batch" | "thinkMs">,
     finished: () => void,
   ) {
@@ -216,7 +259,8 @@ class ScriptedClient implements Transport {
     }
     if (this.#expected.length > 0) return;
     const { simulation } = this.#context;
-    simulation.after(simulation.random.between(...this.#thinkMs), () => this.#sendBatch());
+    const pauseMs = this.#source.pauseMs?.() ?? simulation.random.between(...this.#thinkMs);
+    simulation.after(pauseMs, () => this.#sendBatch());
   }
 
   write(output: Bytes): void {

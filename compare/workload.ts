@@ -18,6 +18,8 @@ import { SeededRandom } from "./random.ts";
 export interface Planned {
   readonly kind: "write" | "transaction" | "read";
   readonly commands: readonly (readonly Bytes[])[];
+  /** In a script: how long the client waits before it sends this. */
+  readonly afterMs?: number;
 }
 
 export const ACCOUNTS = 8;

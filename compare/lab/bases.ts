@@ -1,0 +1,36 @@
+/**
+ * Disks on which short runs begin: a data folder just made, everything on it durable. How it is made is crashed by runs
+ * that begin on an empty disk; thousands of short ones need not repeat it.
+ */
+import { MemoryDisk } from "../../common/disk/memory-disk.ts";
+import { configFor, createEngine, type Directives } from "../engines.ts";
+import type { Policy } from "../policy.ts";
+import { Simulation } from "../simulator.ts";
+
+const made = new Map<string, MemoryDisk>();
+
+/** The folder that the engine makes; the same for the same directives. */
+export function freshFolder(policy: Policy, directives: Directives): MemoryDisk {
+  const key = `${policy.engine} ${JSON.stringify(directives)}`;
+  let disk = made.get(key);
+  if (disk === undefined) {
+    disk = new MemoryDisk();
+    const simulation = new Simulation(0);
+    const engine = createEngine(
+      policy.engine,
+      {
+        disk,
+        clock: simulation,
+        random: simulation.random,
+        afterTick: (run) => simulation.afterTick(run),
+        tracing: false,
+        trace: () => {},
+      },
+      configFor(policy.engine, { ...policy.directives, ...directives }),
+    );
+    engine.recover();
+    disk = MemoryDisk.of(disk.files());
+    made.set(key, disk);
+  }
+  return disk;
+}

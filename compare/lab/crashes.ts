@@ -1,0 +1,168 @@
+/**
+ * All crashes of a record: at every event, under every model asked for, the states that the model allows. Nothing is
+ * recovered or judged here.
+ *
+ * A moment has new states only if the disk has changed since the last; but what the clients know may have changed too, so
+ * an event that is not an operation (a reply, a step) gives again the states of its moment, marked `isRepeated`: the image
+ * is the same, and only the verdict may be another.
+ */
+import type { DiskOperation } from "../../common/disk/recording-disk.ts";
+import type { StepName } from "../../common/steps.ts";
+import { SeededRandom } from "../random.ts";
+import type { DiskImage } from "./disk-image.ts";
+import type { PersistenceModel } from "./models/model.ts";
+import { PendingDisk } from "./pending-disk.ts";
+import type { Recording } from "./recording.ts";
+import {
+  type Choice,
+  type EnumerationLimits,
+  enumerate,
+  type Loss,
+  lossesOf,
+  type StateSpace,
+  sizeOf,
+} from "./state-space.ts";
+
+export interface CrashOptions {
+  readonly models: readonly PersistenceModel[];
+  readonly limits: EnumerationLimits;
+  readonly seed: number;
+  /** Only after events of this order or a higher one: whatever has a lower one had happened before. */
+  readonly from?: number | undefined;
+  /** Only after these events; all when left out. */
+  readonly isCut?: ((event: number) => boolean) | undefined;
+}
+
+/** One crash. */
+export interface Crash {
+  /** Index of the last event that had happened; -1: none. */
+  readonly event: number;
+  /** How many disk operations had been done. */
+  readonly operations: number;
+  /** The step that the event was, if it was one. */
+  readonly step: StepName | undefined;
+  readonly model: PersistenceModel;
+  readonly space: StateSpace;
+  /** Which of the model's spaces at this moment. */
+  readonly spaceIndex: number;
+  readonly choice: Choice;
+  readonly image: DiskImage;
+  /** The same disk as that of an earlier crash of this model; the clients may know more. */
+  readonly isRepeated: boolean;
+}
+
+/** States given and states that there are, by model. */
+export interface CoverageCount {
+  covered: bigint;
+  total: bigint;
+  /** Moments whose spaces were given whole, and all moments. */
+  exhaustedMoments: number;
+  moments: number;
+}
+
+export class CoverageTable {
+  readonly byModel = new Map<string, CoverageCount>();
+
+  of(model: string): CoverageCount {
+    let count = this.byModel.get(model);
+    if (count === undefined) {
+      count = { covered: 0n, total: 0n, exhaustedMoments: 0, moments: 0 };
+      this.byModel.set(model, count);
+    }
+    return count;
+  }
+
+  add(other: CoverageTable): void {
+    for (const [model, count] of other.byModel) {
+      const own = this.of(model);
+      own.covered += count.covered;
+      own.total += count.total;
+      own.exhaustedMoments += count.exhaustedMoments;
+      own.moments += count.moments;
+    }
+  }
+}
+
+/** The losses of a crash, oldest first. */
+export function lossesOfCrash(crash: Crash): Loss[] {
+  return lossesOf(crash.space, crash.choice);
+}
+
+/** What a model has given at the last moment at which the disk was another. */
+interface Given {
+  liveVersion: number;
+  durableVersion: number;
+  operation: number;
+  states: { space: StateSpace; spaceIndex: number; choice: Choice; image: DiskImage }[];
+}
+
+/** Every crash, in the order of events, models, and state-space.ts. */
+export function* crashesOf(recording: Recording, options: CrashOptions, coverage: CoverageTable): Generator<Crash> {
+  const { events, base } = recording;
+  const disk = new PendingDisk(base);
+  const operations: DiskOperation[] = [];
+  const random = new SeededRandom(options.seed);
+  const given = new Map<string, Given>();
+  const next = nextOperations(recording);
+  for (let event = -1; event < events.length; event++) {
+    const happened = events[event];
+    if (happened?.kind === "disk") {
+      disk.apply(happened.operation);
+      operations.push(happened.operation);
+    }
+    if (happened === undefined ? options.from !== undefined : happened.order < (options.from ?? 0)) continue;
+    if (options.isCut?.(event) === false) continue;
+    const step = happened?.kind === "step" ? happened.step : undefined;
+    for (const model of options.models) {
+      let last = given.get(model.name);
+      const isRepeated = last !== undefined && isSameMoment(last, model, disk, operations.length);
+      if (!isRepeated) {
+        last = newGiven(disk, operations.length);
+        given.set(model.name, last);
+        const moment = { disk, next: next[event + 1], operations, base };
+        for (const [spaceIndex, space] of model.spaces(moment).entries()) {
+          const count = coverage.of(model.name);
+          const total = sizeOf(space);
+          let covered = 0n;
+          for (const choice of enumerate(space, options.limits, random)) {
+            const state = { space, spaceIndex, choice, image: space.build(choice) };
+            last.states.push(state);
+            covered++;
+            yield { event, operations: operations.length, step, model, ...state, isRepeated };
+          }
+          count.covered += covered;
+          count.total += total;
+          count.moments++;
+          if (covered === total) count.exhaustedMoments++;
+        }
+      } else if (last !== undefined) {
+        for (const state of last.states)
+          yield { event, operations: operations.length, step, model, ...state, isRepeated };
+      }
+    }
+  }
+}
+
+function newGiven(disk: PendingDisk, operation: number): Given {
+  return { liveVersion: disk.liveVersion, durableVersion: disk.durableVersion, operation, states: [] };
+}
+
+/** Has anything happened that the model's states depend on? */
+function isSameMoment(last: Given, model: PersistenceModel, disk: PendingDisk, operation: number): boolean {
+  if (last.operation === operation) return true;
+  // A write in flight makes a moment of its own for a kill; a sync alone changes nothing that a kill could show.
+  if (model.name === "dropped") return last.durableVersion === disk.durableVersion;
+  return false;
+}
+
+/** For every event, the operation that it or the next disk event is. */
+function nextOperations(recording: Recording): (DiskOperation | undefined)[] {
+  const next: (DiskOperation | undefined)[] = [];
+  let following: DiskOperation | undefined;
+  for (let index = recording.events.length - 1; index >= 0; index--) {
+    const event = recording.events[index];
+    if (event?.kind === "disk") following = event.operation;
+    next[index] = following;
+  }
+  return next;
+}

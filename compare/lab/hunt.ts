@@ -1,0 +1,247 @@
+/**
+ * From a plan to verdicts: simulate, take every crash that the models allow, recover, judge. A hunt ends at the first
+ * violation of a promise, or when everything has been looked at.
+ *
+ * A verdict depends on what recovery found, on the kind of crash, and on what the clients knew: equal three, equal verdict.
+ */
+import { STEPS } from "../../common/steps.ts";
+import { judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
+import type { EngineName } from "../policy.ts";
+import { SeededRandom } from "../random.ts";
+import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
+import { CoverageTable, type Crash, crashesOf } from "./crashes.ts";
+import { DiskImage } from "./disk-image.ts";
+import type { PersistenceModel } from "./models/model.ts";
+import { PageStore } from "./page-store.ts";
+import type { Recording } from "./recording.ts";
+import { convergence } from "./recover-again.ts";
+import type { EnumerationLimits } from "./state-space.ts";
+import { type Check, type Outcome, Subject } from "./subject.ts";
+
+export interface HuntOptions {
+  readonly models: readonly PersistenceModel[];
+  readonly limits: EnumerationLimits;
+  /** Crash and repeat one recovery in so many (I7); 0: never, 1: each. */
+  readonly againOneIn: number;
+  /** Stop after so many crashes. */
+  readonly crashesMax?: number | undefined;
+  /** Go on behind a violation, and count. */
+  readonly goOn?: boolean | undefined;
+  readonly check?: Check | undefined;
+  /** Shared by the hunts of a campaign: pages and outcomes that they have in common are kept once. */
+  readonly store?: PageStore | undefined;
+  readonly subject?: Subject | undefined;
+  /** Digests of the disks seen: a distinct disk is counted once. */
+  readonly seen?: Set<number> | undefined;
+  readonly isCut?: ((event: number) => boolean) | undefined;
+}
+
+/** A crash that broke a promise, or one that no promise covers. */
+export interface Finding {
+  readonly run: SimulatedRun;
+  readonly crash: Crash;
+  readonly outcome: Outcome;
+  readonly verdict: Verdict;
+  readonly violation: Violation;
+}
+
+/** How the crashes of one model ended. */
+export interface Tally {
+  crashes: number;
+  /** Crashes in which acknowledged writes were lost, as far as the policy allows. */
+  lossy: number;
+  refused: number;
+  /** Crashes with a violation, by its kind. */
+  readonly violations: Map<string, number>;
+  /** Of the worst crash. */
+  lost: number;
+  lostMs: number;
+}
+
+export interface Hunt {
+  readonly run: SimulatedRun;
+  /** The first violation of a promise. */
+  readonly finding: Finding | undefined;
+  /** Crashes judged. */
+  readonly crashes: number;
+  /** Distinct disks among them. */
+  readonly states: number;
+  /** Times that recovery ran for them; the others differ only where recovery does not look. */
+  readonly recoveries: number;
+  /** Disks left by a crash of a recovery, and recovered again. */
+  readonly nested: number;
+  readonly ms: number;
+  readonly coverage: CoverageTable;
+  readonly tallies: ReadonlyMap<string, Tally>;
+}
+
+const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
+
+/** Runs the plan, crashes it everywhere, and says what broke. */
+export function hunt(plan: RunPlan, options: HuntOptions): Hunt {
+  const started = performance.now();
+  return new Hunter(simulate(plan), options, started).hunt();
+}
+
+/** The record of a simulated run. */
+export function recordingOf(run: SimulatedRun, store: PageStore): Recording {
+  const { base } = run.plan;
+  return { base: base === undefined ? DiskImage.empty(store) : DiskImage.of(store, base), events: run.timeline };
+}
+
+/** Does a promise cover this model's crashes of that engine? */
+export function isPromised(model: PersistenceModel, engine: EngineName): boolean {
+  return model.covered === "promised" || (model.covered === "promised to checksums" && engine === "wal");
+}
+
+/** What the oracle says about a crash of the run after which recovery came to this outcome. */
+export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "power", outcome: Outcome): Verdict {
+  const { plan, history, setupClient, longestSyncMs, timeline } = run;
+  const last = timeline[event];
+  const evidence = {
+    policy: plan.policy,
+    crash,
+    cut: last?.order ?? 0,
+    cutMs: last?.ms ?? 0,
+    diskMs: 2 * longestSyncMs,
+    history,
+    setupClient,
+    matrix: matrixAt(run, event),
+  };
+  if (outcome.refused !== undefined) return judgeRefusal(evidence, outcome.refused);
+  const verdict = judge({ ...evidence, found: outcome.cells });
+  const [problem] = outcome.problems;
+  if (problem === undefined) return verdict;
+  const { matrix } = evidence;
+  const promise = "the files are whole after recovery";
+  const violation: Violation = { kind: "check failed", rule: "I2", matrix, promise, command: "", detail: problem };
+  return { ...verdict, violations: [...verdict.violations, violation] };
+}
+
+/** The crash point of CRASH-MATRIX.md: that of the last step done. */
+function matrixAt(run: SimulatedRun, event: number): string {
+  for (let index = event; index >= 0; index--) {
+    const happened = run.timeline[index];
+    if (happened?.kind === "step") return MATRIX.get(happened.step) ?? "";
+  }
+  return run.plan.policy.engine === "aof" ? "A0" : "W1";
+}
+
+class Hunter {
+  readonly #run: SimulatedRun;
+  readonly #options: HuntOptions;
+  readonly #started: number;
+  readonly #subject: Subject;
+  readonly #random: SeededRandom;
+  readonly #seen: Set<number>;
+  readonly #verdicts = new Map<Outcome, Map<string, Verdict>>();
+  readonly #tallies = new Map<string, Tally>();
+  readonly #coverage = new CoverageTable();
+  #crashes = 0;
+  #states = 0;
+  #nested = 0;
+
+  constructor(run: SimulatedRun, options: HuntOptions, started: number) {
+    this.#run = run;
+    this.#options = options;
+    this.#started = started;
+    this.#subject = options.subject ?? new Subject(run.plan, options.check);
+    this.#random = new SeededRandom(run.plan.seed);
+    this.#seen = options.seen ?? new Set();
+  }
+
+  hunt(): Hunt {
+    const { models, limits, crashesMax = Number.POSITIVE_INFINITY, isCut } = this.#options;
+    const recoveriesBefore = this.#subject.recoveries;
+    const recording = recordingOf(this.#run, this.#options.store ?? new PageStore());
+    const crashes = crashesOf(recording, { models, limits, seed: this.#run.plan.seed, isCut }, this.#coverage);
+    let finding: Finding | undefined;
+    for (const crash of crashes) {
+      finding ??= this.#look(crash);
+      if ((finding !== undefined && this.#options.goOn !== true) || this.#crashes >= crashesMax) break;
+    }
+    return {
+      run: this.#run,
+      finding,
+      crashes: this.#crashes,
+      states: this.#states,
+      recoveries: this.#subject.recoveries - recoveriesBefore,
+      nested: this.#nested,
+      ms: performance.now() - this.#started,
+      coverage: this.#coverage,
+      tallies: this.#tallies,
+    };
+  }
+
+  #look(crash: Crash): Finding | undefined {
+    this.#crashes++;
+    const { digest } = crash.image;
+    const isNew = !this.#seen.has(digest);
+    if (isNew) {
+      this.#seen.add(digest);
+      this.#states++;
+    }
+    const outcome = this.#subject.outcomeOf(crash.image);
+    let verdict = this.#verdict(crash, outcome);
+    const { againOneIn } = this.#options;
+    if (isNew && againOneIn > 0 && outcome.refused === undefined && this.#random.oneIn(againOneIn)) {
+      verdict = this.#again(crash, verdict);
+    }
+    this.#count(crash, verdict);
+    const [violation] = verdict.violations;
+    if (violation === undefined || !isPromised(crash.model, this.#run.plan.policy.engine)) return undefined;
+    return { run: this.#run, crash, outcome, verdict, violation };
+  }
+
+  #verdict(crash: Crash, outcome: Outcome): Verdict {
+    const order = this.#run.timeline[crash.event]?.order ?? 0;
+    const key = `${crash.model.crash} ${order}`;
+    let known = this.#verdicts.get(outcome);
+    if (known === undefined) {
+      known = new Map();
+      this.#verdicts.set(outcome, known);
+    }
+    let verdict = known.get(key);
+    if (verdict === undefined) {
+      verdict = verdictOf(this.#run, crash.event, crash.model.crash, outcome);
+      known.set(key, verdict);
+    }
+    return verdict;
+  }
+
+  /** I7: whatever happens to a recovery, the next gives the same. */
+  #again(crash: Crash, verdict: Verdict): Verdict {
+    const again = convergence(this.#subject, crash.image, crash.model, this.#options.limits, this.#random);
+    this.#nested += again.images.length;
+    for (const { digest } of again.images) {
+      if (this.#seen.has(digest)) continue;
+      this.#seen.add(digest);
+      this.#states++;
+    }
+    if (again.problem === undefined) return verdict;
+    const violation: Violation = {
+      kind: "unstable recovery",
+      rule: "I7",
+      matrix: this.#run.plan.policy.engine === "aof" ? "A10" : "W16",
+      promise: "recovery gives the same result every time",
+      command: "",
+      detail: again.problem,
+    };
+    return { ...verdict, violations: [...verdict.violations, violation] };
+  }
+
+  #count(crash: Crash, verdict: Verdict): void {
+    const { name } = crash.model;
+    let tally = this.#tallies.get(name);
+    if (tally === undefined) {
+      tally = { crashes: 0, lossy: 0, refused: 0, violations: new Map(), lost: 0, lostMs: 0 };
+      this.#tallies.set(name, tally);
+    }
+    tally.crashes++;
+    if (verdict.lost > 0) tally.lossy++;
+    if (verdict.refused !== undefined) tally.refused++;
+    for (const { kind } of verdict.violations) tally.violations.set(kind, (tally.violations.get(kind) ?? 0) + 1);
+    tally.lost = Math.max(tally.lost, verdict.lost);
+    tally.lostMs = Math.max(tally.lostMs, verdict.lostMs);
+  }
+}

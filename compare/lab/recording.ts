@@ -1,0 +1,23 @@
+/**
+ * What happened in one run, in order: what the disk did, which steps were done, when somebody was told something. Made by
+ * the simulator (simulated-run.ts), or from the system calls of a foreign program.
+ */
+import type { DiskOperation } from "../../common/disk/recording-disk.ts";
+import type { TimelineEvent } from "../simulator.ts";
+import type { DiskImage } from "./disk-image.ts";
+
+/** `order` and `ms` tell when: see history.ts. A note is anything that a person should see at its place. */
+export type RecordedEvent =
+  | TimelineEvent
+  | { readonly kind: "note"; readonly text: string; readonly order: number; readonly ms: number };
+
+export interface Recording {
+  /** The disk at the start, everything on it durable. */
+  readonly base: DiskImage;
+  readonly events: readonly RecordedEvent[];
+}
+
+/** The disk operations of a record, in order: what `Loss.operation` is an index into. */
+export function operationsOf(recording: Recording): DiskOperation[] {
+  return recording.events.flatMap((event) => (event.kind === "disk" ? [event.operation] : []));
+}

@@ -1,0 +1,116 @@
+/**
+ * What is crashed and recovered: an engine under a policy, as a function from a disk to an outcome. A new engine is made for
+ * every recovery; the same images, and images that differ only where recovery does not look, share one.
+ */
+import { AssertionError } from "../../common/assert.ts";
+import type { Disk } from "../../common/disk/disk.ts";
+import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-disk.ts";
+import type { Engine } from "../../common/engine.ts";
+import { CorruptFile, DiskFailure } from "../../common/errors.ts";
+import type { Host } from "../../common/host.ts";
+import { configFor, createEngine, dumpCells } from "../engines.ts";
+import type { Cells } from "../model.ts";
+import type { RunPlan } from "../simulated-run.ts";
+import { Simulation } from "../simulator.ts";
+import type { DiskImage } from "./disk-image.ts";
+import { OutcomeTree } from "./outcome-tree.ts";
+import { PagePool } from "./page-pool.ts";
+import { ScratchDisk } from "./scratch-disk.ts";
+
+/** What recovery made of a disk. */
+export interface Outcome {
+  /** Why it did not start. */
+  readonly refused: string | undefined;
+  /** Everything that is there then. */
+  readonly cells: Cells;
+  /** What recovery said that it did. */
+  readonly lines: readonly string[];
+  /** What the engine's checker found wrong. */
+  readonly problems: readonly string[];
+}
+
+export interface RecordedRecovery {
+  readonly outcome: Outcome;
+  /** What recovery did to the disk. */
+  readonly operations: readonly DiskOperation[];
+  /** The disk when recovery had ended. */
+  readonly after: DiskImage;
+}
+
+/** Looks at a recovered engine for what its checker calls wrong. */
+export type Check = (engine: Engine, disk: Disk) => readonly string[];
+
+const NOTHING: Cells = new Map();
+/** The tree is cut down when it has so many leaves: its images must fit into memory. */
+const LEAVES_MAX = 20_000;
+
+export class Subject {
+  readonly plan: RunPlan;
+  /** How many times recovery ran. */
+  recoveries = 0;
+  readonly #check: Check | undefined;
+  readonly #pool = new PagePool();
+  #tree = new OutcomeTree<Outcome>();
+  /** The images of the tree's answers: page ids of another store mean something else. */
+  #store: DiskImage["store"] | undefined;
+
+  constructor(plan: RunPlan, check?: Check) {
+    this.plan = plan;
+    this.#check = check;
+  }
+
+  /** What recovery makes of the image. */
+  outcomeOf(image: DiskImage): Outcome {
+    if (this.#store !== image.store || this.#tree.leaves > LEAVES_MAX) {
+      this.#store = image.store;
+      this.#tree = new OutcomeTree();
+    }
+    const known = this.#tree.find(image);
+    if (known !== undefined) return known;
+    const { outcome, disk } = this.#recover(image, (inner) => inner);
+    this.#tree.add(disk.questions, outcome);
+    return outcome;
+  }
+
+  /** Recovers the image, whether or not its outcome is known, and tells what recovery did. */
+  record(image: DiskImage): RecordedRecovery {
+    const operations: DiskOperation[] = [];
+    const { outcome, disk } = this.#recover(
+      image,
+      (inner) => new RecordingDisk(inner, (operation) => operations.push(operation)),
+    );
+    return { outcome, operations, after: disk.image() };
+  }
+
+  #recover(image: DiskImage, wrap: (disk: Disk) => Disk): { outcome: Outcome; disk: ScratchDisk } {
+    this.recoveries++;
+    const { plan } = this;
+    const simulation = new Simulation(plan.seed);
+    const later = (run: () => void): void => void simulation.after(0, run);
+    this.#pool.reset();
+    const disk = new ScratchDisk(image, later, this.#pool);
+    const recorded = wrap(disk);
+    const { create = createEngine, wrapDisk = (inner: Disk) => inner } = plan.recovery ?? {};
+    const host: Host = {
+      disk: wrapDisk(recorded, later),
+      clock: simulation,
+      random: simulation.random,
+      afterTick: (run) => simulation.afterTick(run),
+      tracing: false,
+      trace: () => {},
+    };
+    try {
+      const { engine: name, directives } = plan.policy;
+      const engine = create(name, host, configFor(name, { ...directives, ...plan.directives }));
+      const { lines } = engine.recover();
+      const cells = dumpCells(engine);
+      const problems = this.#check?.(engine, host.disk) ?? [];
+      return { outcome: { refused: undefined, cells, lines, problems }, disk };
+    } catch (error) {
+      if (error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError) {
+        return { outcome: { refused: error.message, cells: NOTHING, lines: [], problems: [] }, disk };
+      }
+      throw error;
+    }
+  }
+}

@@ -79,7 +79,13 @@ function compareCommand(): Command {
     .option("--policy <name>", "only this policy: always, everysec, no; 1/1, 2/0, … (flush_log/sync_binlog)")
     .option("--campaign <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
     .option("--json <file>", "write the whole result to a file")
-    .action(async (flags: CompareOptions) => {
+    .option("--orders", "why not the other way round: run the wrong orders, show what each breaks")
+    .action(async (flags: CompareOptions & { orders?: true }) => {
+      if (flags.orders === true) {
+        const { runOrders } = await import("./orders/run-orders.ts");
+        process.exitCode = runOrders(flags, print);
+        return;
+      }
       const { runCompare } = await import("./compare.ts");
       process.exitCode = await runCompare(flags);
     });

@@ -1,0 +1,166 @@
+/**
+ * The wrong orders, each with the question that it answers: why not the other way round? Every one is built from the
+ * engines' own parts (the files beside this one) and must be caught by the lab (compare/bugs/hunt.ts).
+ */
+import type { Bytes } from "../../common/bytes.ts";
+import type { Config } from "../../common/config.ts";
+import type { Engine } from "../../common/engine.ts";
+import type { Host } from "../../common/host.ts";
+import type { DiskState, Hunt } from "../bugs/hunt.ts";
+import { type EngineName, POLICIES, type Policy } from "../policy.ts";
+import type { Planned } from "../workload.ts";
+import { createAofBeforeMemory } from "./aof-before-memory.ts";
+import { createBinlogBeforePrepare } from "./binlog-before-prepare.ts";
+import { createBinlogNotSynced } from "./binlog-not-synced.ts";
+import { createCommitBeforeBinlog } from "./commit-before-binlog.ts";
+import { createNoDoublewrite } from "./no-doublewrite.ts";
+import { createPageBeforeRedo, createStealBeforeRedo, createTrustingRecovery } from "./page-before-redo.ts";
+import { createRecoveryRollsForward, createRecoveryWithoutBinlog } from "./recovery-misreads.ts";
+import { createReplyBeforeFsync } from "./reply-before-fsync.ts";
+
+export interface WrongOrder {
+  readonly id: string;
+  readonly engine: EngineName;
+  readonly question: string;
+  /** In a sentence, what the right order is for. */
+  readonly answer: string;
+  readonly hunt: Hunt;
+}
+
+type Create = (host: Host, config: Config) => Engine;
+
+function policy(engine: EngineName, name: string): Policy {
+  return POLICIES.find((one) => one.engine === engine && one.name === name)!;
+}
+
+const ALWAYS = policy("aof", "always");
+const STRICT = policy("wal", "1/1");
+const POWER: readonly DiskState[] = ["power"];
+const BOTH: readonly DiskState[] = ["kill", "power"];
+
+/** Runs the wrong engine, recovers with the right one. */
+function running(under: Policy, create: Create, states: readonly DiskState[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: under, states, create: (_name, host, config) => create(host, config), ...more };
+}
+
+/** Runs the right engine, recovers with the wrong one. */
+function recovering(create: Create, states: readonly DiskState[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: STRICT, states, recovery: { create: (_name, host, config) => create(host, config) }, ...more };
+}
+
+/** SET text, then INCR on it, which fails: what was asked for is not what happened. */
+function failingCommands(client: number): { next(): Planned } {
+  let turn = 0;
+  const key = `c${client}:s0`;
+  return {
+    next: () => ({ kind: "write", commands: [turn++ % 2 === 0 ? ["SET", key, `text${turn}`] : ["INCR", key]] }),
+  };
+}
+
+const FIELDS_PER_INSERT = 50;
+const INSERTS = 16;
+
+/**
+ * Transactions that insert fields, then one that gives all of them new values of the same length. Its pages do not fit into
+ * a pool of a few dozen frames: some are written while it runs, they are stolen.
+ */
+function oneLargeTransaction(client: number): { next(): Planned } {
+  let turn = 0;
+  const set = (number: number): Bytes[] => [
+    "HSET",
+    `c${client}:h`,
+    `f${number}`,
+    `${turn}.${number}=`.padEnd(700, "v"),
+  ];
+  return {
+    next: () => {
+      const isLarge = turn++ >= INSERTS;
+      const first = isLarge ? 0 : (turn - 1) * FIELDS_PER_INSERT;
+      const length = isLarge ? INSERTS * FIELDS_PER_INSERT : FIELDS_PER_INSERT;
+      return { kind: "transaction", commands: Array.from({ length }, (_, index) => set(first + index)) };
+    },
+  };
+}
+
+export const ORDERS: readonly WrongOrder[] = [
+  {
+    id: "aof-before-memory",
+    engine: "aof",
+    question: "log the command first, change memory second",
+    answer: "the log must hold what happened, not what was asked for: the request may fail when it is applied",
+    hunt: running(ALWAYS, createAofBeforeMemory, BOTH, { plan: failingCommands, clients: 1 }),
+  },
+  {
+    id: "reply-before-fsync",
+    engine: "aof",
+    question: "reply first, fsync second",
+    answer: "a reply is a promise: written is not durable",
+    hunt: running(ALWAYS, createReplyBeforeFsync, POWER),
+  },
+  {
+    id: "page-before-redo",
+    engine: "wal",
+    question: "write the page first, its redo second",
+    answer: "a page ahead of the log is a page that nothing describes: recovery can only refuse it",
+    hunt: running(STRICT, createPageBeforeRedo, POWER),
+  },
+  {
+    id: "steal-before-redo",
+    engine: "wal",
+    question: "write a page of a running transaction before its redo",
+    answer: "the undo of a stolen page is protected by redo: without it half a transaction stays",
+    hunt: running(STRICT, createStealBeforeRedo, POWER, {
+      plan: oneLargeTransaction,
+      clients: 1,
+      operations: 17,
+      batch: 1,
+      // Long enough for the cleaner to write everything: what is dirty then belongs to the running transaction.
+      thinkMs: [3000, 3000],
+      wanted: "torn transaction",
+      recovery: { create: (_name, host, config) => createTrustingRecovery(host, config) },
+      directives: { "redo-log-file-size": "8mb" },
+    }),
+  },
+  {
+    id: "no-doublewrite",
+    engine: "wal",
+    question: "write pages in place, without a copy",
+    answer: "redo changes bytes of a whole page; it cannot repair a torn one",
+    hunt: running(STRICT, createNoDoublewrite, ["torn write", "kept in order"]),
+  },
+  {
+    id: "binlog-before-prepare",
+    engine: "wal",
+    question: "write the binlog first, the prepare second",
+    answer: "what replicas may get must be in the engine's log before: the binlog decides about what is prepared",
+    hunt: running(STRICT, createBinlogBeforePrepare, BOTH, { binlog: true }),
+  },
+  {
+    id: "commit-before-binlog",
+    engine: "wal",
+    question: "make the commit mark durable first, write the binlog second",
+    answer: "a marked transaction is not asked about any more: the binlog may lack it for ever",
+    hunt: running(STRICT, createCommitBeforeBinlog, BOTH, { binlog: true }),
+  },
+  {
+    id: "binlog-not-synced",
+    engine: "wal",
+    question: "commit without syncing the binlog",
+    answer: "the binlog's sync is the decision: without it, recovery undoes what was acknowledged",
+    hunt: running(STRICT, createBinlogNotSynced, POWER),
+  },
+  {
+    id: "recovery-without-binlog",
+    engine: "wal",
+    question: "recover from redo alone, without asking the binlog",
+    answer: "between prepare and commit mark only the binlog knows what the client was told",
+    hunt: recovering(createRecoveryWithoutBinlog, BOTH),
+  },
+  {
+    id: "recovery-rolls-forward",
+    engine: "wal",
+    question: "recover everything that was prepared",
+    answer: "prepared is not decided: the engine would have what replicas never get",
+    hunt: recovering(createRecoveryRollsForward, BOTH, { binlog: true }),
+  },
+];

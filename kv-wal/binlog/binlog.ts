@@ -51,6 +51,11 @@ export function readBinlogIndex(disk: Disk): number[] {
   if (numbers.length === 0 || lines.at(-1) !== "" || numbers.some((number) => !(number > 0))) {
     throw new CorruptFile(BINLOG_INDEX_PATH, 0, "not a list of binlog files");
   }
+  const stray = numbers.findIndex((number, i) => number !== numbers[0]! + i || !disk.exists(binlogPath(number)));
+  if (stray >= 0) {
+    const problem = `names ${binlogPath(numbers[stray]!)}, which is missing or not the next one,`;
+    throw new CorruptFile(BINLOG_INDEX_PATH, lines.slice(0, stray).join("\n").length, problem);
+  }
   return numbers;
 }
 

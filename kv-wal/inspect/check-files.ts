@@ -44,14 +44,10 @@ export function checkBinlogs(disk: Disk, tell: Tell): void {
   }
   for (const number of numbers) {
     const path = binlogPath(number);
-    if (!disk.exists(path)) {
-      tell({ path, offset: 0, reason: "is missing, though the index names it" });
-      continue;
-    }
     const file = disk.open(path, "read");
     const end = attempt(tell, () => readBinlog(file, () => {}));
     if (end !== undefined && end.position < file.size() && number !== numbers.at(-1)) {
-      tell({ path, offset: end.position, reason: "a binlog event is damaged" });
+      tell({ path, offset: end.wholeTo, reason: "a binlog event is damaged" });
     }
     file.close();
   }

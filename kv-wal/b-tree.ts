@@ -314,6 +314,30 @@ export class BTree {
     return true;
   }
 
+  /** Moves the content of a page of the tree, not the root, to a new page; in a mini-transaction of its own. */
+  move(page: number): void {
+    const arena = this.#arena;
+    this.#pool.beginOperation();
+    const from = this.#pool.fetch(page);
+    const base = from * PAGE_SIZE;
+    const level = arena.levelOf(base);
+    // Every key of the page leads to it, even a node's first one: it was made of the least key that the page had.
+    const record = arena.recordAt(base, 0);
+    const at = record >> 2;
+    const tailAt = record + RECORD_TAIL_AT;
+    const tail = sliceBytes(arena.bytes, tailAt, tailAt + arena.tailLength(record));
+    this.#descend(arena.words[at]!, arena.words[at + 1]!, arena.words[at + 2]!, tail);
+    assert(this.#pathFrames[level] === from && level < this.#rootLevel, "tree: a page is where its keys are");
+    this.#mini.begin();
+    const to = this.#header.allocate(level === 0 ? PageType.LEAF : PageType.NODE, level);
+    this.#pages.copyRecords(from, 0, to);
+    this.#pages.link(from, to);
+    this.#pages.unlink(from);
+    this.#pages.setChild(this.#pathFrames[level + 1]!, this.#pathSlots[level + 1]!, this.#pool.pageIn(to));
+    this.#header.free(from);
+    this.#mini.commit();
+  }
+
   /** The tail of the record at the position. */
   tail(): Bytes {
     const record = this.record;

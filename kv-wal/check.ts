@@ -5,6 +5,8 @@
  *
  * Where a page of the tree is lost, what it leads to cannot be told from garbage: then orphans and counts are not judged.
  */
+
+import { bitmapPageOf, GROUP_PAGES } from "./free-space.ts";
 import { attempt, describeProblem, type Problem, pageProblem } from "./inspect/problem.ts";
 import { RowsCheck } from "./inspect/rows-check.ts";
 import { compareKeys, type Key, keyAt, showKey } from "./inspect/tree-key.ts";
@@ -34,6 +36,8 @@ const USES = [
   "in the tree",
   "in a chain",
   "in the free list",
+  "marked as free",
+  "a bitmap of free pages",
   "in the undo log",
 ] as const;
 type Use = (typeof USES)[number];
@@ -238,10 +242,33 @@ export class SpaceCheck {
 
   #freeList(): void {
     const { header } = this.#storage;
-    const pages = this.#list("in the free list", header.firstFree, () => {});
-    if (pages !== undefined && pages !== header.freePages) {
-      this.#problem(0, `counts ${header.freePages} free pages, but the free list has ${pages}`);
+    const { firstListed, listed, marked } = header.freeSpace;
+    const pages = this.#list("in the free list", firstListed, () => {});
+    if (pages !== undefined && pages !== listed) {
+      this.#problem(0, `counts ${listed} pages in the free list, which has ${pages}`);
     }
+    let found = 0;
+    for (let first = 0; first < header.pages; first += GROUP_PAGES) found += this.#marked(first);
+    if (!this.#lost && found !== marked) this.#problem(0, `counts ${marked} pages marked as free, which are ${found}`);
+  }
+
+  /** The free pages of the group that starts with page `first`, as its bitmap says. */
+  #marked(first: number): number {
+    const page = bitmapPageOf(first);
+    if (!this.#use(page, "a bitmap of free pages")) return 0;
+    return (
+      this.#in(page, (base) => {
+        const { bytes } = this.#arena;
+        if (this.#arena.typeOf(base) !== PageType.BITMAP) this.#problem(page, "is not a bitmap of free pages");
+        let found = 0;
+        for (let i = 0; i < GROUP_PAGES; i++) {
+          if (((bytes[base + PAGE_BODY_AT + (i >> 3)]! >> (i & 7)) & 1) === 0) continue;
+          found++;
+          this.#use(first + i, "marked as free");
+        }
+        return found;
+      }) ?? 0
+    );
   }
 
   #undoList(): void {

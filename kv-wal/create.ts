@@ -11,15 +11,15 @@ import { binlogPath, createBinlogFile, writeBinlogIndex } from "./binlog/binlog.
 import { fileStart } from "./binlog/events.ts";
 import { readU32 } from "./bytes-view.ts";
 import { DOUBLEWRITE_PATH } from "./doublewrite.ts";
+import { FIRST_BITMAP_PAGE } from "./free-space.ts";
 import { Arena, PAGE_SIZE, PageType } from "./page.ts";
 import { BLOCK_SIZE, sealChecksum } from "./redo-block.ts";
 import { FIRST_CHECKPOINT } from "./redo-log.ts";
 import { createRingFile, redoFileName, writeSlot } from "./redo-ring.ts";
-import { ROOT_PAGE, writeFirstHeader } from "./space-header.ts";
+import { FIRST_PAGES, ROOT_PAGE, writeFirstHeader } from "./space-header.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 export const WAL_FOLDER = "wal";
-const FIRST_PAGES = 2;
 
 export interface RedoSizes {
   readonly fileBytes: number;
@@ -47,7 +47,7 @@ export function createFolder(host: Host, sizes: RedoSizes): void {
   createRing(disk, id, sizes);
 }
 
-/** Pages behind the first two are data, and so are events in a binlog: without a redo log they are not to be overwritten. */
+/** Pages behind the first three are data, and so are events in a binlog: without a redo log they are not to be overwritten. */
 function refuseData(disk: Disk): void {
   const refuse = (what: string) => {
     throw new CorruptFile(redoFileName(0), 0, `the redo log is missing, but the ${what} has data`);
@@ -68,6 +68,7 @@ function createSpace(disk: Disk, id: Uint8Array, seed: number): void {
   const arena = new Arena(FIRST_PAGES);
   arena.init(0, 0, PageType.SPACE, 0);
   arena.init(PAGE_SIZE, ROOT_PAGE, PageType.LEAF, 0);
+  arena.init(FIRST_BITMAP_PAGE * PAGE_SIZE, FIRST_BITMAP_PAGE, PageType.BITMAP, 0);
   writeFirstHeader(arena.bytes, id, seed);
   for (let at = 0; at < FIRST_PAGES * PAGE_SIZE; at += PAGE_SIZE) sealChecksum(arena.bytes, arena.words, at, PAGE_SIZE);
   const file = disk.open(SPACE_PATH, "ensure");

@@ -71,7 +71,8 @@ function countOf(transactions: readonly Transaction[], what: string): string {
 
 function scanUndo(storage: Storage): UndoScan {
   const unfinished: Unfinished[] = [];
-  let lastId = 0;
+  // The records of the last transactions may have been purged.
+  let lastId = storage.header.committedUpTo;
   let lastCommitted = 0;
   const { bytes } = storage.pool.arena;
   const { preparedUpTo, committedUpTo } = storage.header;

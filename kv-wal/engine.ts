@@ -177,6 +177,9 @@ export class WalEngine implements Engine, Executor {
     this.commits.inBackground = true;
     if (this.#force < Force.NO_BACKGROUND)
       this.storage.purge.run(this.commits.oldestUndecided?.header, PURGED_PER_IDLE);
+    if (this.#force < Force.NO_BACKGROUND) {
+      this.storage.trimmer.idle(this.commits.undecided === 0 && !this.storage.purge.behind);
+    }
     this.storage.cleaner.idle();
     this.commits.inBackground = false;
   }
@@ -190,10 +193,11 @@ export class WalEngine implements Engine, Executor {
     return new Promise((resolve, reject) => {
       this.commits.finish((failure) => {
         if (failure !== undefined) return reject(failure);
-        const { binlog, cleaner, purge } = this.storage;
+        const { binlog, cleaner, purge, trimmer } = this.storage;
         binlog.log.syncNow();
         if (this.#force < Force.NO_BACKGROUND) purge.run(undefined, Number.MAX_SAFE_INTEGER);
         cleaner.cleanAll();
+        if (this.#force < Force.NO_BACKGROUND) trimmer.close();
         this.storage.close();
         resolve();
       });

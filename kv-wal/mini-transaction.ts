@@ -15,7 +15,14 @@ import type { BufferPool } from "./buffer-pool.ts";
 import { copyBytes, wordsOf, writeU32 } from "./bytes-view.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { GROUP_BYTES_MAX, type RedoLog } from "./redo-log.ts";
-import { applyContent, REDO_END_BYTES, REDO_HEADER_BYTES, Redo, writeRedoEnd, writeRedoHeader } from "./redo-records.ts";
+import {
+  applyContent,
+  REDO_END_BYTES,
+  REDO_HEADER_BYTES,
+  Redo,
+  writeRedoEnd,
+  writeRedoHeader,
+} from "./redo-records.ts";
 
 /** So much redo is handed to the operating system before the turn ends: memory that is used again is still in the cache. */
 const BUFFERED_BYTES_MAX = 128 * 1024;
@@ -116,7 +123,8 @@ export class MiniTransaction {
     this.apply();
   }
 
-  commit(): void {
+  /** Ends it; returns the LSN of its end. */
+  commit(): number {
     const { log } = this.#redo;
     const at = this.#reserve(REDO_END_BYTES);
     writeRedoEnd(this.words, at);
@@ -126,5 +134,6 @@ export class MiniTransaction {
     this.#pool.changed(this.#changed, this.#start, end);
     this.#open = false;
     if (at > BUFFERED_BYTES_MAX) this.#redo.write();
+    return end;
   }
 }

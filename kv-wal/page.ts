@@ -33,9 +33,9 @@ import type { Bytes } from "../common/bytes.ts";
 import { copyBytes, readU16, readU48, writeU16 } from "./bytes-view.ts";
 
 export const PAGE_SIZE = 16384;
-export const PageType = { FREE: 0, SPACE: 1, LEAF: 2, NODE: 3, OVERFLOW: 4, UNDO: 5 } as const;
+export const PageType = { FREE: 0, SPACE: 1, LEAF: 2, NODE: 3, OVERFLOW: 4, UNDO: 5, BITMAP: 6 } as const;
 export type PageType = (typeof PageType)[keyof typeof PageType];
-export const PAGE_TYPE_NAMES = ["free", "space", "leaf", "node", "overflow", "undo"] as const;
+export const PAGE_TYPE_NAMES = ["free", "space", "leaf", "node", "overflow", "undo", "bitmap"] as const;
 
 export const PAGE_NUMBER_AT = 4;
 export const PAGE_LSN_AT = 8;

@@ -123,7 +123,7 @@ function replay(storage: Storage, checkpoint: Checkpoint, force: number, report:
   pool.acceptNewer = force >= Force.READ_ONLY;
   new Replay(storage, force, report).run(checkpoint);
   pool.beginOperation();
-  header.open(redo.ring.id);
+  header.open(redo.ring.id, redo.log.appended);
   storage.undo.open();
   storage.rows.open();
   report.ended("redo");

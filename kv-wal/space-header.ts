@@ -4,12 +4,13 @@
  *     offset  size
  *         32     4  "TWSP"            36  4  version        40  4  page size      44  8  folder id
  *         52     4  seed of the key hash
- *         56     4  pages of the space: the next new page number
- *         60     4  first free page   64  4  free pages (a chain by the pages' `next`)
+ *         56     4  pages of the space: the next new page number (free-space.ts)
+ *         60     4  first page of the free list   64  4  pages of the free list
  *         68     4  oldest undo page  72  4  newest undo page
  *         76     6  ids below this one may have been given away (transactions, XIDs and containers share one counter)
  *         82     6  the transactions up to this id have reached prepare
  *         88     6  the transactions up to this id are committed, those that recovery has rolled back excepted
+ *         96     4  pages marked as free in the bitmap pages
  *        128  512 × 24  per database: id (4), keys (6), keys with an expiry (6), zeros (8)
  *
  * Entry i of the last table says which database id number i shows (SWAPDB exchanges ids); the counts beside it belong to the
@@ -20,16 +21,16 @@ import { assert } from "../common/assert.ts";
 import { CorruptFile } from "../common/errors.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { readU32, readU48, writeU32, writeU48 } from "./bytes-view.ts";
+import { FIRST_BITMAP_PAGE, FreeSpace } from "./free-space.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
-import { PAGE_NEXT_AT, PAGE_SIZE, PageType } from "./page.ts";
-import { REDO_PAGES_MAX, Redo } from "./redo-records.ts";
+import { PAGE_SIZE } from "./page.ts";
+import { Redo } from "./redo-records.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 const MAGIC = 0x50535754;
-const VERSION = 2;
+const VERSION = 3;
 const SEED_AT = 52;
 const PAGES_AT = 56;
-const FREE_AT = 60;
 const UNDO_OLDEST_AT = 68;
 const UNDO_NEWEST_AT = 72;
 const ID_LIMIT_AT = 76;
@@ -40,6 +41,8 @@ const DATABASE_BYTES = 24;
 export const DATABASES_MAX = 512;
 /** The root of the tree never moves. */
 export const ROOT_PAGE = 1;
+/** Header, root and the first bitmap page. */
+export const FIRST_PAGES = FIRST_BITMAP_PAGE + 1;
 /** Ids are reserved in the log this many at a time. */
 const ID_BATCH = 4096;
 
@@ -50,7 +53,7 @@ export function writeFirstHeader(page: Buffer, id: Uint8Array, seed: number): vo
   writeU32(page, 40, PAGE_SIZE);
   page.set(id, 44);
   writeU32(page, SEED_AT, seed);
-  writeU32(page, PAGES_AT, ROOT_PAGE + 1);
+  writeU32(page, PAGES_AT, FIRST_PAGES);
   writeU48(page, ID_LIMIT_AT, 1);
   for (let i = 0; i < DATABASES_MAX; i++) writeU32(page, DATABASES_AT + DATABASE_BYTES * i, i);
 }
@@ -58,6 +61,7 @@ export function writeFirstHeader(page: Buffer, id: Uint8Array, seed: number): vo
 export class SpaceHeader {
   readonly #pool: BufferPool;
   readonly #mini: MiniTransaction;
+  readonly freeSpace: FreeSpace;
   #frame = 0;
   #base = 0;
   #nextId = 1;
@@ -65,10 +69,11 @@ export class SpaceHeader {
   constructor(pool: BufferPool, mini: MiniTransaction) {
     this.#pool = pool;
     this.#mini = mini;
+    this.freeSpace = new FreeSpace(pool, mini);
   }
 
-  /** Takes page 0 for good. */
-  open(folderId: Buffer): void {
+  /** Takes page 0 for good; `lsn` is where the redo log ends. */
+  open(folderId: Buffer, lsn: number): void {
     this.#frame = this.#pool.fetch(0);
     this.#pool.pin(this.#frame);
     this.#base = this.#frame * PAGE_SIZE;
@@ -80,6 +85,7 @@ export class SpaceHeader {
       throw new CorruptFile(SPACE_PATH, 44, "the tablespace belongs to another folder than the redo log");
     }
     this.#nextId = this.idLimit;
+    this.freeSpace.open(this.#frame, lsn);
   }
 
   get #bytes(): Buffer {
@@ -90,13 +96,10 @@ export class SpaceHeader {
     return readU32(this.#bytes, this.#base + SEED_AT);
   }
   get pages(): number {
-    return readU32(this.#bytes, this.#base + PAGES_AT);
-  }
-  get firstFree(): number {
-    return readU32(this.#bytes, this.#base + FREE_AT);
+    return this.freeSpace.pages;
   }
   get freePages(): number {
-    return readU32(this.#bytes, this.#base + FREE_AT + 4);
+    return this.freeSpace.listed + this.freeSpace.marked;
   }
   get oldestUndo(): number {
     return readU32(this.#bytes, this.#base + UNDO_OLDEST_AT);
@@ -151,40 +154,17 @@ export class SpaceHeader {
 
   /** A page for new content, initialised, inside a mini-transaction. Returns its frame. */
   allocate(type: number, level: number): number {
-    const free = this.firstFree;
-    let frame: number;
-    if (free !== 0) {
-      frame = this.#pool.fetch(free);
-      const next = this.#pool.arena.nextOf(frame * PAGE_SIZE);
-      const at = this.#mini.open(Redo.PATCH, this.#frame, FREE_AT, 8);
-      writeU32(this.#mini.buffer, at, next);
-      writeU32(this.#mini.buffer, at + 4, this.freePages - 1);
-      this.#mini.apply();
-    } else {
-      const page = this.pages;
-      assert(page < REDO_PAGES_MAX, "space: as many pages as a redo record can name");
-      this.#mini.patchU32(this.#frame, PAGES_AT, page + 1);
-      frame = this.#pool.fetchNew(page);
-    }
-    this.#mini.applyShort(Redo.INIT, frame, type | (level << 8));
-    return frame;
+    return this.freeSpace.allocate(type, level);
   }
 
   /** Gives a page back, inside a mini-transaction. */
   free(frame: number): void {
-    this.#mini.applyShort(Redo.INIT, frame, PageType.FREE);
-    const page = this.#pool.pageIn(frame);
-    this.freeChain(page, page, 1);
+    this.freeSpace.free(frame);
   }
 
-  /** Gives a chain of `count` pages back, linked by `next` from `first` to `last`: two small records, however long it is. */
+  /** Gives a chain of pages back, inside a mini-transaction. */
   freeChain(first: number, last: number, count: number): void {
-    assert(first > ROOT_PAGE && last > ROOT_PAGE, "space: header and root are never free");
-    this.#mini.patchU32(this.#pool.fetch(last), PAGE_NEXT_AT, this.firstFree);
-    const at = this.#mini.open(Redo.PATCH, this.#frame, FREE_AT, 8);
-    writeU32(this.#mini.buffer, at, first);
-    writeU32(this.#mini.buffer, at + 4, this.freePages + count);
-    this.#mini.apply();
+    this.freeSpace.freeChain(first, last, count);
   }
 
   /** The id of the database that number `index` shows. */

@@ -12,6 +12,7 @@ import { RedoRing } from "./redo-ring.ts";
 import { Rollback } from "./rollback.ts";
 import { RowStore } from "./rows/row-store.ts";
 import { SpaceHeader } from "./space-header.ts";
+import { SpaceTrimmer } from "./space-trimmer.ts";
 import { Tablespace } from "./tablespace.ts";
 import { Transactions } from "./transaction.ts";
 import { UndoLog } from "./undo-log.ts";
@@ -27,6 +28,7 @@ export class Storage {
   readonly header: SpaceHeader;
   readonly tree: BTree;
   readonly undo: UndoLog;
+  readonly trimmer: SpaceTrimmer;
   readonly purge: Purge;
   readonly rollback: Rollback;
   readonly transactions: Transactions;
@@ -41,6 +43,8 @@ export class Storage {
     this.header = new SpaceHeader(this.pool, this.mini);
     this.tree = new BTree(this.pool, this.mini, this.header);
     this.undo = new UndoLog(this.pool, this.mini, this.header);
+    const { freeSpace } = this.header;
+    this.trimmer = new SpaceTrimmer(this.pool, freeSpace, this.tree, this.undo, this.space, this.redo, this.cleaner);
     this.purge = new Purge(this.pool, this.mini, this.header, this.undo);
     this.rollback = new Rollback(this.pool, this.mini, this.header, this.tree, this.undo);
     this.transactions = new Transactions(host, this.pool, this.mini, this.header, this.tree, this.undo);

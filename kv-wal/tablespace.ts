@@ -67,6 +67,11 @@ export class Tablespace {
     this.#open.write(page * PAGE_SIZE, bytes);
   }
 
+  /** Cuts the file behind so many pages. Durable with the next sync; nothing depends on it (free-space.ts). */
+  truncate(pages: number): void {
+    this.#open.truncate(pages * PAGE_SIZE);
+  }
+
   sync(done: (failure: DiskFailure | undefined) => void): void {
     this.#open.sync(done);
   }

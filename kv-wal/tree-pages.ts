@@ -67,6 +67,13 @@ export class TreePages {
     this.#mini.applyShort(Redo.INIT, frame, (level === 0 ? PageType.LEAF : PageType.NODE) | (level << 8));
   }
 
+  /** The record in `slot` of a node leads to another page. */
+  setChild(frame: number, slot: number, child: number): void {
+    const base = frame * PAGE_SIZE;
+    const record = this.#arena.recordAt(base, slot);
+    this.#mini.patchU32(frame, record + RECORD_TAIL_AT + this.#arena.tailLength(record) - base, child);
+  }
+
   /** Puts `right` behind `left` in the list of their level. */
   link(left: number, right: number): void {
     const next = this.#arena.nextOf(left * PAGE_SIZE);

@@ -15,6 +15,7 @@ import { Log } from "../common/log/log.ts";
 import { wordsOf } from "../kv-wal/bytes-view.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { BLOCK_SIZE, sealChecksum } from "../kv-wal/redo-block.ts";
+import { FIRST_PAGES } from "../kv-wal/space-header.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
 
@@ -127,7 +128,7 @@ t.test("kv-wal refuses to lose acknowledged data to damage", async (t) => {
       for (let n = 0; n < 100; n++) set(engine, `key ${n}`, "w".repeat(1000));
     });
     const pages = disk.open("wal/space", "read").size() / PAGE;
-    for (let page = 2; page < pages; page++) {
+    for (let page = FIRST_PAGES; page < pages; page++) {
       const rotten = damage(disk, "wal/space", (file) => file.write(page * PAGE, Buffer.alloc(PAGE)));
       t.throws(() => recover(rotten), CorruptFile, `page ${page}`);
     }

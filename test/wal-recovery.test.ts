@@ -3,72 +3,11 @@
  * operation on the disk, and recovered twice.
  */
 import t from "tap";
-import type { Disk, DiskFile, OpenMode } from "../common/disk/disk.ts";
+import type { Disk } from "../common/disk/disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
 import { openWal } from "./support/wal-fixture.ts";
 import { judge, settle, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
-
-/** Thrown at the operation at which the machine stops. */
-class Crash extends Error {}
-
-/** A disk that stops the machine before its n-th operation that changes anything. */
-class CrashingDisk implements Disk {
-  readonly memory: MemoryDisk;
-  left: number;
-  constructor(memory: MemoryDisk, left: number) {
-    this.memory = memory;
-    this.left = left;
-  }
-  step(): void {
-    if (this.left-- <= 0) throw new Crash();
-  }
-  open(path: string, mode: OpenMode): DiskFile {
-    if (mode === "create" || (mode === "ensure" && !this.memory.exists(path))) this.step();
-    const file = this.memory.open(path, mode);
-    const step = () => this.step();
-    return {
-      path,
-      size: () => file.size(),
-      read: (at, into) => file.read(at, into),
-      write(at, bytes) {
-        step();
-        file.write(at, bytes);
-      },
-      sync(done) {
-        step();
-        file.sync(done);
-      },
-      syncNow() {
-        step();
-        file.syncNow();
-      },
-      truncate(size) {
-        step();
-        file.truncate(size);
-      },
-      close: () => file.close(),
-    };
-  }
-  exists = (path: string) => this.memory.exists(path);
-  rename(from: string, to: string): void {
-    this.step();
-    this.memory.rename(from, to);
-  }
-  remove(path: string): void {
-    this.step();
-    this.memory.remove(path);
-  }
-  list = (folder: string) => this.memory.list(folder);
-  makeDir(folder: string): void {
-    this.step();
-    this.memory.makeDir(folder);
-  }
-  syncDir(folder: string): void {
-    this.step();
-    this.memory.syncDir(folder);
-  }
-  lock = (path: string) => this.memory.lock(path);
-}
 
 /** The last round acknowledged, −1 when not even the accounts were; −2 when the crash came before the folder was open. */
 function work(disk: Disk): { acknowledged: number; crashed: boolean } {

@@ -1,30 +1,33 @@
 /**
- * Crashes one recorded run at every event, recovers every disk that the crash may have left, and judges it.
+ * Crashes one recorded run at every event, recovers every disk that the crash may have left, and judges it: the states of
+ * four models (lab/models/) under the names that the comparison's table has for them.
  *
- * At each event, in this order: the torn states of a write about to be done; then, with the event done, a process kill, a
- * power loss that drops everything unsynced, and now and then power losses that keep some of it. Recovery runs once per
- * distinct disk; a later event that changes only what the clients know is judged with what that recovery found.
- *
- * Every recovered disk is recovered again (I7): as it is, after a power loss right after recovery, and after a crash in
- * the middle of recovery at an operation chosen by the seed.
+ * At each event: the torn states of a write about to be done, a process kill, a power loss that drops everything unsynced,
+ * and now and then power losses that keep some of it. One recovered disk in so many is recovered again, and its recovery
+ * crashed everywhere (I7).
  */
-
 import { AssertionError } from "../common/assert.ts";
 import type { Disk } from "../common/disk/disk.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import { CorruptFile, DiskFailure } from "../common/errors.ts";
-import { STEPS, type StepName } from "../common/steps.ts";
+import type { StepName } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
 import { configFor, createEngine, readCells } from "./engines.ts";
+import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./lab/crashes.ts";
+import { recordingOf } from "./lab/hunt.ts";
+import { Judge, withUnstable } from "./lab/judge.ts";
+import { modelOf } from "./lab/models/index.ts";
+import type { PersistenceModel } from "./lab/models/model.ts";
+import { PageStore } from "./lab/page-store.ts";
+import type { Recording } from "./lab/recording.ts";
+import { convergence } from "./lab/recover-again.ts";
+import { Subject } from "./lab/subject.ts";
 import type { Cells } from "./model.ts";
-import { judge, judgeRefusal, type Verdict, type Violation } from "./oracle.ts";
-import { type CrashKind, promiseOf, promiseText } from "./policy.ts";
+import type { Verdict } from "./oracle.ts";
+import type { CrashKind } from "./policy.ts";
 import { SeededRandom } from "./random.ts";
 import type { RunPlan, SimulatedRun } from "./simulated-run.ts";
-import { Simulation, type TimelineEvent } from "./simulator.ts";
-
-const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
+import { Simulation } from "./simulator.ts";
 
 /** Which disk a crash left. */
 export type CrashState =
@@ -92,9 +95,26 @@ export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
 /** Is told every crash, in order; false ends the exploration. */
 export type VisitCrash = (judged: Judged) => unknown;
 
-/** Calls `visit` for every crash of `run`, in order. */
+/** A power loss that keeps something: so many states at a moment. */
+const SOME = { exhaustive: 1, sampled: 1 };
+const ALL = { exhaustive: Number.MAX_SAFE_INTEGER, sampled: 0 };
+/** The states of a crashed recovery: nothing kept, everything kept. */
+const AGAIN = { exhaustive: 2, sampled: 2 };
+
+/** Calls `visit` for every crash of `run`, in order: first those that the disk's contract decides, then the partly kept. */
 export function explore(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash): Exploration {
-  return new Explorer(run, options, visit).explore();
+  const { seed, from, partlyKeptOneIn } = options;
+  const explorer = new Explorer(run, options, visit);
+  const random = new SeededRandom(seed);
+  const chosen = new Map<number, boolean>();
+  const isChosen = (event: number): boolean => {
+    const known = chosen.get(event) ?? (run.timeline[event]?.kind === "disk" && random.oneIn(partlyKeptOneIn));
+    chosen.set(event, known);
+    return known;
+  };
+  explorer.look({ models: [KILL, DROPPED], limits: ALL, seed, from });
+  explorer.look({ models: [IN_ORDER, ANY_ORDER], limits: SOME, seed, from, isCut: isChosen });
+  return explorer.result;
 }
 
 /** A disk that a crash of `run` may leave: at an event that the seed chooses, of a kind that it chooses. */
@@ -111,158 +131,75 @@ class Explorer {
   readonly #run: SimulatedRun;
   readonly #options: ExploreOptions;
   readonly #visit: VisitCrash;
-  #isOver = false;
   readonly #random: SeededRandom;
-  readonly #states: CrashStates;
-  /** The last verdict of a state, for events that change neither the disk nor what the clients know. */
-  readonly #verdicts = new Map<
-    CrashState,
-    { readonly version: number; readonly order: number; readonly verdict: Verdict }
-  >();
-  readonly #cache = new Map<
-    CrashState,
-    { readonly version: number; readonly recovered: Recovered; readonly unstable: string }
-  >();
-  #event = 0;
-  /** The crash point of CRASH-MATRIX.md: that of the last step done. */
-  #matrix = "";
+  readonly #subject: Subject;
+  readonly #judge: Judge;
+  readonly #recording: Recording;
+  #isOver = false;
   #judged = 0;
-  #recovered = 0;
 
   constructor(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash) {
     this.#run = run;
     this.#options = options;
     this.#visit = visit;
     this.#random = new SeededRandom(options.seed);
-    this.#states = new CrashStates(run.plan.base);
+    this.#subject = new Subject(run.plan);
+    this.#judge = new Judge(run);
+    this.#recording = recordingOf(run, new PageStore());
   }
 
-  explore(): Exploration {
-    const { timeline } = this.#run;
-    const { states, from = 0 } = this.#options;
-    for (this.#event = 0; this.#event < timeline.length && !this.#isOver; this.#event++) {
-      const event = timeline[this.#event]!;
-      const isWatched = event.order >= from;
-      if (event.kind === "disk") {
-        if (isWatched && states.has("kill, write torn")) {
-          for (const disk of this.#states.killDuring(event.operation)) this.#try("kill, write torn", disk);
-        }
-        this.#states.apply(event.operation);
-      }
-      if (event.kind === "step") this.#matrix = MATRIX.get(event.step) ?? "";
-      if (!isWatched) continue;
-      if (states.has("kill")) this.#tryVersion("kill", this.#states.killVersion, () => this.#states.kill());
-      if (states.has("power, unsynced dropped")) {
-        this.#tryVersion("power, unsynced dropped", this.#states.powerVersion, () => this.#states.power());
-      }
-      if (event.kind !== "disk" || !this.#random.oneIn(this.#options.partlyKeptOneIn)) continue;
-      for (const order of ["in order", "any order"] as const) {
-        const state = order === "in order" ? "power, kept in order" : "power, kept in any order";
-        if (states.has(state)) this.#try(state, this.#states.powerSome(this.#random, order));
-      }
+  get result(): Exploration {
+    return { judged: this.#judged, recovered: this.#subject.recoveries };
+  }
+
+  look(options: CrashOptions): void {
+    if (this.#isOver) return;
+    const models = options.models.filter((model) => this.#wants(model));
+    for (const crash of crashesOf(this.#recording, { ...options, models }, new CoverageTable())) {
+      const state = stateOf(crash);
+      if (crash.event < 0 || !this.#options.states.has(state)) continue;
+      this.#judged++;
+      const { event, step } = crash;
+      if (this.#visit({ event, state, step, verdict: this.#verdict(crash) }) !== false) continue;
+      this.#isOver = true;
+      return;
     }
-    return { judged: this.#judged, recovered: this.#recovered };
   }
 
-  /** A state that depends on the version only: recovered when that has changed. */
-  #tryVersion(state: CrashState, version: number, disk: () => MemoryDisk): void {
-    let known = this.#cache.get(state);
-    if (known?.version !== version) {
-      known = { version, ...this.#recover(disk()) };
-      this.#cache.set(state, known);
-    }
-    const { order } = this.#run.timeline[this.#event]!;
-    const last = this.#verdicts.get(state);
-    if (last?.version === version && last.order === order) this.#tell(state, last.verdict);
-    else this.#verdicts.set(state, { version, order, verdict: this.#judge(state, known.recovered, known.unstable) });
+  #wants(model: PersistenceModel): boolean {
+    const { states } = this.#options;
+    return model === KILL
+      ? states.has("kill") || states.has("kill, write torn")
+      : states.has(STATES.get(model) ?? "kill");
   }
 
-  #try(state: CrashState, disk: MemoryDisk): void {
-    const { recovered, unstable } = this.#recover(disk);
-    this.#judge(state, recovered, unstable);
-  }
-
-  #recover(disk: MemoryDisk): { recovered: Recovered; unstable: string } {
-    this.#recovered++;
+  #verdict(crash: Crash): Verdict {
+    const outcome = this.#subject.outcomeOf(crash.image);
+    const verdict = this.#judge.verdict(crash, outcome);
     const { againOneIn } = this.#options;
-    const again = againOneIn > 0 && this.#random.oneIn(againOneIn);
-    const { plan } = this.#run;
-    if (!again) return { recovered: recoverAndRead(plan, disk), unstable: "" };
-
-    const operations: DiskOperation[] = [];
-    const before = disk.clone();
-    const recovered = recoverAndRead(plan, new RecordingDisk(disk, (operation) => operations.push(operation)));
-    return { recovered, unstable: this.#recoverAgain(before, disk, operations, recovered) };
+    if (crash.isRepeated || againOneIn === 0 || !this.#random.oneIn(againOneIn)) return verdict;
+    const { problem } = convergence(this.#subject, crash.image, crash.model, AGAIN, this.#random);
+    return problem === undefined ? verdict : withUnstable(verdict, this.#run, problem);
   }
+}
 
-  /** I7: whatever happens to a recovery, the next gives the same. Says what differed. */
-  #recoverAgain(before: MemoryDisk, after: MemoryDisk, operations: DiskOperation[], first: Recovered): string {
-    const { plan } = this.#run;
-    const power = after.afterPowerLoss();
-    if (!isSame(recoverAndRead(plan, after), first)) return "a second recovery gives another result";
-    if (!isSame(recoverAndRead(plan, power), first)) return "a power loss right after recovery changes the result";
-    if (operations.length === 0) return "";
-    const states = new CrashStates(before);
-    const cut = this.#random.below(operations.length);
-    for (const operation of operations.slice(0, cut + 1)) states.apply(operation);
-    const what = `recovery, crashed after its disk operation ${cut + 1} of ${operations.length}`;
-    if (!isSame(recoverAndRead(plan, states.kill()), first)) return `${what} by a kill, gives another result`;
-    if (!isSame(recoverAndRead(plan, states.power()), first)) return `${what} by a power loss, gives another result`;
-    const some = states.powerSome(this.#random, "in order");
-    return isSame(recoverAndRead(plan, some), first)
-      ? ""
-      : `${what} by a power loss that kept some, gives another result`;
-  }
+const KILL = modelOf("kill");
+const DROPPED = modelOf("dropped");
+const IN_ORDER = modelOf("ext4-like");
+const ANY_ORDER = modelOf("posix-weak");
+const STATES: ReadonlyMap<PersistenceModel, CrashState> = new Map([
+  [DROPPED, "power, unsynced dropped"],
+  [IN_ORDER, "power, kept in order"],
+  [ANY_ORDER, "power, kept in any order"],
+]);
 
-  #judge(state: CrashState, recovered: Recovered, unstable: string): Verdict {
-    const verdict = this.#verdict(state, this.#run.timeline[this.#event]!, recovered, unstable);
-    this.#tell(state, verdict);
-    return verdict;
-  }
-
-  #tell(state: CrashState, verdict: Verdict): void {
-    this.#judged++;
-    const event = this.#run.timeline[this.#event]!;
-    const step = event.kind === "step" ? event.step : undefined;
-    if (!this.#isOver && this.#visit({ event: this.#event, state, step, verdict }) === false) this.#isOver = true;
-  }
-
-  #verdict(state: CrashState, event: TimelineEvent, recovered: Recovered, unstable: string): Verdict {
-    const { plan, history, setupClient, longestSyncMs } = this.#run;
-    const evidence = {
-      policy: plan.policy,
-      crash: crashKind(state),
-      cut: event.order,
-      cutMs: event.ms,
-      diskMs: 2 * longestSyncMs,
-      history,
-      setupClient,
-      matrix: this.#matrix,
-    };
-    if ("refused" in recovered) return judgeRefusal(evidence, recovered.refused);
-    const verdict = judge({ ...evidence, found: recovered.cells });
-    if (unstable === "") return verdict;
-    const promise = promiseText(promiseOf(plan.policy, evidence.crash));
-    const violation: Violation = {
-      kind: "unstable recovery",
-      rule: "I7",
-      matrix: plan.policy.engine === "aof" ? "A10" : "W16",
-      promise,
-      command: "",
-      detail: unstable,
-    };
-    return { ...verdict, violations: [...verdict.violations, violation] };
-  }
+function stateOf(crash: Crash): CrashState {
+  const state = STATES.get(crash.model);
+  if (state !== undefined) return state;
+  return crash.choice.some((value) => value > 0) ? "kill, write torn" : "kill";
 }
 
 /** Which of the two crashes leaves such a disk. */
 export function crashKind(state: CrashState): CrashKind {
   return state.startsWith("kill") ? "kill" : "power";
-}
-
-function isSame(a: Recovered, b: Recovered): boolean {
-  if ("refused" in a || "refused" in b) return "refused" in a && "refused" in b;
-  if (a.cells.size !== b.cells.size) return false;
-  for (const [cell, value] of a.cells) if (b.cells.get(cell) !== value) return false;
-  return true;
 }

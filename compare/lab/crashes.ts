@@ -30,7 +30,7 @@ export interface CrashOptions {
   /** Only after events of this order or a higher one: whatever has a lower one had happened before. */
   readonly from?: number | undefined;
   /** Only after these events; all when left out. */
-  readonly isCut?: ((event: number) => boolean) | undefined;
+  readonly isCut?: ((event: number, model: PersistenceModel) => boolean) | undefined;
 }
 
 /** One crash. */
@@ -111,9 +111,9 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
       operations.push(happened.operation);
     }
     if (happened === undefined ? options.from !== undefined : happened.order < (options.from ?? 0)) continue;
-    if (options.isCut?.(event) === false) continue;
     const step = happened?.kind === "step" ? happened.step : undefined;
     for (const model of options.models) {
+      if (options.isCut?.(event, model) === false) continue;
       let last = given.get(model.name);
       const isRepeated = last !== undefined && isSameMoment(last, model, disk, operations.length);
       if (!isRepeated) {

@@ -1,16 +1,13 @@
 /**
  * From a plan to verdicts: simulate, take every crash that the models allow, recover, judge. A hunt ends at the first
  * violation of a promise, or when everything has been looked at.
- *
- * A verdict depends on what recovery found, on the kind of crash, and on what the clients knew: equal three, equal verdict.
  */
-import { STEPS } from "../../common/steps.ts";
-import { judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
-import type { EngineName } from "../policy.ts";
+import type { Verdict, Violation } from "../oracle.ts";
 import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
-import { CoverageTable, type Crash, crashesOf } from "./crashes.ts";
+import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./crashes.ts";
 import { DiskImage } from "./disk-image.ts";
+import { isPromised, Judge, withUnstable } from "./judge.ts";
 import type { PersistenceModel } from "./models/model.ts";
 import { PageStore } from "./page-store.ts";
 import type { Recording } from "./recording.ts";
@@ -33,7 +30,7 @@ export interface HuntOptions {
   readonly subject?: Subject | undefined;
   /** Digests of the disks seen: a distinct disk is counted once. */
   readonly seen?: Set<number> | undefined;
-  readonly isCut?: ((event: number) => boolean) | undefined;
+  readonly isCut?: CrashOptions["isCut"];
 }
 
 /** A crash that broke a promise, or one that no promise covers. */
@@ -75,8 +72,6 @@ export interface Hunt {
   readonly tallies: ReadonlyMap<string, Tally>;
 }
 
-const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
-
 /** Runs the plan, crashes it everywhere, and says what broke. */
 export function hunt(plan: RunPlan, options: HuntOptions): Hunt {
   const started = performance.now();
@@ -89,44 +84,6 @@ export function recordingOf(run: SimulatedRun, store: PageStore): Recording {
   return { base: base === undefined ? DiskImage.empty(store) : DiskImage.of(store, base), events: run.timeline };
 }
 
-/** Does a promise cover this model's crashes of that engine? */
-export function isPromised(model: PersistenceModel, engine: EngineName): boolean {
-  return model.covered === "promised" || (model.covered === "promised to checksums" && engine === "wal");
-}
-
-/** What the oracle says about a crash of the run after which recovery came to this outcome. */
-export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "power", outcome: Outcome): Verdict {
-  const { plan, history, setupClient, longestSyncMs, timeline } = run;
-  const last = timeline[event];
-  const evidence = {
-    policy: plan.policy,
-    crash,
-    cut: last?.order ?? 0,
-    cutMs: last?.ms ?? 0,
-    diskMs: 2 * longestSyncMs,
-    history,
-    setupClient,
-    matrix: matrixAt(run, event),
-  };
-  if (outcome.refused !== undefined) return judgeRefusal(evidence, outcome.refused);
-  const verdict = judge({ ...evidence, found: outcome.cells });
-  const [problem] = outcome.problems;
-  if (problem === undefined) return verdict;
-  const { matrix } = evidence;
-  const promise = "the files are whole after recovery";
-  const violation: Violation = { kind: "check failed", rule: "I2", matrix, promise, command: "", detail: problem };
-  return { ...verdict, violations: [...verdict.violations, violation] };
-}
-
-/** The crash point of CRASH-MATRIX.md: that of the last step done. */
-function matrixAt(run: SimulatedRun, event: number): string {
-  for (let index = event; index >= 0; index--) {
-    const happened = run.timeline[index];
-    if (happened?.kind === "step") return MATRIX.get(happened.step) ?? "";
-  }
-  return run.plan.policy.engine === "aof" ? "A0" : "W1";
-}
-
 class Hunter {
   readonly #run: SimulatedRun;
   readonly #options: HuntOptions;
@@ -134,7 +91,7 @@ class Hunter {
   readonly #subject: Subject;
   readonly #random: SeededRandom;
   readonly #seen: Set<number>;
-  readonly #verdicts = new Map<Outcome, Map<string, Verdict>>();
+  readonly #judge: Judge;
   readonly #tallies = new Map<string, Tally>();
   readonly #coverage = new CoverageTable();
   #crashes = 0;
@@ -146,6 +103,7 @@ class Hunter {
     this.#options = options;
     this.#started = started;
     this.#subject = options.subject ?? new Subject(run.plan, options.check);
+    this.#judge = new Judge(run);
     this.#random = new SeededRandom(run.plan.seed);
     this.#seen = options.seen ?? new Set();
   }
@@ -182,7 +140,7 @@ class Hunter {
       this.#states++;
     }
     const outcome = this.#subject.outcomeOf(crash.image);
-    let verdict = this.#verdict(crash, outcome);
+    let verdict = this.#judge.verdict(crash, outcome);
     const { againOneIn } = this.#options;
     if (isNew && againOneIn > 0 && outcome.refused === undefined && this.#random.oneIn(againOneIn)) {
       verdict = this.#again(crash, verdict);
@@ -191,22 +149,6 @@ class Hunter {
     const [violation] = verdict.violations;
     if (violation === undefined || !isPromised(crash.model, this.#run.plan.policy.engine)) return undefined;
     return { run: this.#run, crash, outcome, verdict, violation };
-  }
-
-  #verdict(crash: Crash, outcome: Outcome): Verdict {
-    const order = this.#run.timeline[crash.event]?.order ?? 0;
-    const key = `${crash.model.crash} ${order}`;
-    let known = this.#verdicts.get(outcome);
-    if (known === undefined) {
-      known = new Map();
-      this.#verdicts.set(outcome, known);
-    }
-    let verdict = known.get(key);
-    if (verdict === undefined) {
-      verdict = verdictOf(this.#run, crash.event, crash.model.crash, outcome);
-      known.set(key, verdict);
-    }
-    return verdict;
   }
 
   /** I7: whatever happens to a recovery, the next gives the same. */
@@ -219,15 +161,7 @@ class Hunter {
       this.#states++;
     }
     if (again.problem === undefined) return verdict;
-    const violation: Violation = {
-      kind: "unstable recovery",
-      rule: "I7",
-      matrix: this.#run.plan.policy.engine === "aof" ? "A10" : "W16",
-      promise: "recovery gives the same result every time",
-      command: "",
-      detail: again.problem,
-    };
-    return { ...verdict, violations: [...verdict.violations, violation] };
+    return withUnstable(verdict, this.#run, again.problem);
   }
 
   #count(crash: Crash, verdict: Verdict): void {

@@ -41,6 +41,8 @@ export interface PendingFile {
   durableCount: number;
   /** Syncs that have not ended: how many changes each covers. */
   readonly syncs: Map<number, number>;
+  /** Counts what has happened to `pending` and `durable`. */
+  version: number;
   /** The name it was made with, for messages. */
   readonly path: string;
 }
@@ -160,6 +162,7 @@ export class PendingDisk {
     const after = draft.done();
     file.pending.push({ operation: number, what, before: file.live, after });
     file.live = after;
+    file.version++;
     this.liveVersion++;
   }
 
@@ -170,6 +173,7 @@ export class PendingDisk {
     if (count <= 0) return;
     file.durable = present(file.pending.splice(0, count).at(-1), "what a sync covers").after;
     file.durableCount = covered;
+    file.version++;
     this.durableVersion++;
   }
 
@@ -203,5 +207,5 @@ export function newNameOf(what: NameOperation): string {
 }
 
 function newFile(path: string, image: FileImage): PendingFile {
-  return { live: image, durable: image, pending: [], durableCount: 0, syncs: new Map(), path };
+  return { live: image, durable: image, pending: [], durableCount: 0, syncs: new Map(), version: 0, path };
 }

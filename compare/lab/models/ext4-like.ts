@@ -10,9 +10,10 @@ import type { FileDraft, FileImage } from "../disk-image.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { Dimension } from "../state-space.ts";
 import type { ModelOptions, PersistenceModel } from "./model.ts";
-import { blockPieces, type FilePiece, namesWith, spaceOf } from "./pieces.ts";
+import { blockPieces, type FilePiece, namesWith, remembered, spaceOf } from "./pieces.ts";
 
 export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
+  const piecesOf = remembered((disk, file) => filePieces(disk, file, sectorBytes));
   return {
     name: "ext4-like",
     crash: "power",
@@ -26,7 +27,7 @@ export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
         disk,
         namesDimension(disk),
         (choice) => namesWith(disk, (index) => index < disk.pendingNames.length - (choice[0] ?? 0)),
-        (file) => filePieces(disk, file, sectorBytes),
+        piecesOf,
       ),
     ],
   };

@@ -155,6 +155,21 @@ interface Section {
   readonly first: number;
 }
 
+/** `piecesOf`, asked again only when something has happened to the file. */
+export function remembered(
+  piecesOf: (disk: PendingDisk, file: PendingFile) => readonly FilePiece[],
+): (disk: PendingDisk, file: PendingFile) => readonly FilePiece[] {
+  const known = new WeakMap<PendingFile, { readonly version: number; readonly pieces: readonly FilePiece[] }>();
+  return (disk, file) => {
+    let last = known.get(file);
+    if (last?.version !== file.version) {
+      last = { version: file.version, pieces: piecesOf(disk, file) };
+      known.set(file, last);
+    }
+    return last.pieces;
+  };
+}
+
 /**
  * The space of independent pieces. `names` are the first dimensions and `namesOf` what their values mean; then the
  * pieces of each file, in the order in which they are put.
@@ -163,13 +178,13 @@ export function spaceOf(
   disk: PendingDisk,
   names: readonly Dimension[],
   namesOf: (choice: Choice) => Names,
-  piecesOf: (file: PendingFile) => readonly FilePiece[],
+  piecesOf: (disk: PendingDisk, file: PendingFile) => readonly FilePiece[],
 ): StateSpace {
   const dimensions = [...names];
   const sections = new Map<PendingFile, Section>();
   for (const file of disk.files()) {
     if (file.pending.length === 0) continue;
-    const pieces = piecesOf(file);
+    const pieces = piecesOf(disk, file);
     sections.set(file, { file, pieces, first: dimensions.length });
     for (const { dimension } of pieces) dimensions.push(dimension);
   }

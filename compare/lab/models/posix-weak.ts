@@ -10,9 +10,10 @@
 import type { PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
 import type { ModelOptions, PersistenceModel } from "./model.ts";
-import { blockPieces, type FilePiece, nameDimensions, namesWith, sizePiece, spaceOf } from "./pieces.ts";
+import { blockPieces, type FilePiece, nameDimensions, namesWith, remembered, sizePiece, spaceOf } from "./pieces.ts";
 
 export function posixWeak({ sectorBytes }: ModelOptions): PersistenceModel {
+  const piecesOf = remembered((disk, file) => weakPieces(disk, file, sectorBytes, false));
   return {
     name: "posix-weak",
     crash: "power",
@@ -20,26 +21,27 @@ export function posixWeak({ sectorBytes }: ModelOptions): PersistenceModel {
     faults:
       `The power fails, and nothing unsynced has any order: every block of ${sectorBytes} bytes (whole: as before or as ` +
       "after any of its writes), every size of a file and every change of names survived or did not, each by itself.",
-    spaces: ({ disk }) => [weakSpace(disk, sectorBytes, false)],
+    spaces: ({ disk }) => [weakSpace(disk, piecesOf)],
   };
 }
 
 export function garbage({ sectorBytes }: ModelOptions): PersistenceModel {
+  const piecesOf = remembered((disk, file) => weakPieces(disk, file, sectorBytes, true));
   return {
     name: "garbage",
     crash: "power",
     covered: "unpromised",
     faults: `As posix-weak, but an unsynced block of ${sectorBytes} bytes may also hold what nobody wrote.`,
-    spaces: ({ disk }) => [weakSpace(disk, sectorBytes, true)],
+    spaces: ({ disk }) => [weakSpace(disk, piecesOf)],
   };
 }
 
-function weakSpace(disk: PendingDisk, sectorBytes: number, withGarbage: boolean): StateSpace {
+function weakSpace(disk: PendingDisk, piecesOf: ReturnType<typeof remembered>): StateSpace {
   return spaceOf(
     disk,
     nameDimensions(disk),
     (choice) => namesWith(disk, (index) => (choice[index] ?? 0) === 0),
-    (file) => weakPieces(disk, file, sectorBytes, withGarbage),
+    piecesOf,
   );
 }
 

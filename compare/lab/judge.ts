@@ -1,0 +1,91 @@
+/**
+ * Verdicts on crashes: the oracle (oracle.ts), the checker of the engine, and what recovery did when it was crashed itself.
+ *
+ * A verdict depends on what recovery found, on the kind of crash, and on what the clients knew: equal three, equal verdict.
+ */
+import { STEPS } from "../../common/steps.ts";
+import { judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
+import type { EngineName } from "../policy.ts";
+import type { SimulatedRun } from "../simulated-run.ts";
+import type { Crash } from "./crashes.ts";
+import type { PersistenceModel } from "./models/model.ts";
+import type { Outcome } from "./subject.ts";
+
+const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
+
+/** Does a promise cover this model's crashes of that engine? */
+export function isPromised(model: PersistenceModel, engine: EngineName): boolean {
+  return model.covered === "promised" || (model.covered === "promised to checksums" && engine === "wal");
+}
+
+/** What the oracle says about a crash of the run after which recovery came to this outcome. */
+export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "power", outcome: Outcome): Verdict {
+  const { plan, history, setupClient, longestSyncMs, timeline } = run;
+  const last = timeline[event];
+  const evidence = {
+    policy: plan.policy,
+    crash,
+    cut: last?.order ?? 0,
+    cutMs: last?.ms ?? 0,
+    diskMs: 2 * longestSyncMs,
+    history,
+    setupClient,
+    matrix: matrixAt(run, event),
+  };
+  if (outcome.refused !== undefined) return judgeRefusal(evidence, outcome.refused);
+  const verdict = judge({ ...evidence, found: outcome.cells });
+  const [problem] = outcome.problems;
+  if (problem === undefined) return verdict;
+  const { matrix } = evidence;
+  const promise = "the files are whole after recovery";
+  const violation: Violation = { kind: "check failed", rule: "I2", matrix, promise, command: "", detail: problem };
+  return { ...verdict, violations: [...verdict.violations, violation] };
+}
+
+/** The crash point of CRASH-MATRIX.md: that of the last step done. */
+function matrixAt(run: SimulatedRun, event: number): string {
+  for (let index = event; index >= 0; index--) {
+    const happened = run.timeline[index];
+    if (happened?.kind === "step") return MATRIX.get(happened.step) ?? "";
+  }
+  return run.plan.policy.engine === "aof" ? "A0" : "W1";
+}
+
+/** I7 is broken: the verdict says so as well. */
+export function withUnstable(verdict: Verdict, run: SimulatedRun, detail: string): Verdict {
+  const violation: Violation = {
+    kind: "unstable recovery",
+    rule: "I7",
+    matrix: run.plan.policy.engine === "aof" ? "A10" : "W16",
+    promise: "recovery gives the same result every time",
+    command: "",
+    detail,
+  };
+  return { ...verdict, violations: [...verdict.violations, violation] };
+}
+
+/** The verdicts on the crashes of one run. */
+export class Judge {
+  readonly #run: SimulatedRun;
+  readonly #verdicts = new Map<Outcome, Map<string, Verdict>>();
+
+  constructor(run: SimulatedRun) {
+    this.#run = run;
+  }
+
+  verdict(crash: Crash, outcome: Outcome): Verdict {
+    const order = this.#run.timeline[crash.event]?.order ?? 0;
+    const key = `${crash.model.crash} ${order}`;
+    let known = this.#verdicts.get(outcome);
+    if (known === undefined) {
+      known = new Map();
+      this.#verdicts.set(outcome, known);
+    }
+    let verdict = known.get(key);
+    if (verdict === undefined) {
+      verdict = verdictOf(this.#run, crash.event, crash.model.crash, outcome);
+      known.set(key, verdict);
+    }
+    return verdict;
+  }
+}

@@ -29,9 +29,9 @@ export class Doublewrite {
   /** Off (innodb_doublewrite=OFF), a page that a power loss tears is found by its checksum, and cannot be repaired. */
   enabled = true;
   #file: DiskFile | undefined;
-  /** Header and pages of the batch being written. */
-  readonly #bytes = Buffer.alloc(HEADER_BYTES + BATCH_PAGES * PAGE_SIZE);
-  readonly #words = wordsOf(this.#bytes);
+  /** Header and pages of the batch being written: as large as the largest so far. */
+  #bytes = Buffer.alloc(HEADER_BYTES);
+  #words = wordsOf(this.#bytes);
   readonly #pages: number[] = [];
   #batch = 0;
 
@@ -53,9 +53,17 @@ export class Doublewrite {
   add(page: number, source: Buffer, base: number): void {
     assert(this.#pages.length < BATCH_PAGES, "doublewrite: a batch has a limit");
     const at = HEADER_BYTES + this.#pages.length * PAGE_SIZE;
+    if (at + PAGE_SIZE > this.#bytes.length) this.#grow(Math.max(4, 2 * this.#pages.length));
     source.copy(this.#bytes, at, base, base + PAGE_SIZE);
     sealChecksum(this.#bytes, this.#words, at, PAGE_SIZE);
     this.#pages.push(page);
+  }
+
+  #grow(pages: number): void {
+    const grown = Buffer.alloc(HEADER_BYTES + Math.min(pages, BATCH_PAGES) * PAGE_SIZE);
+    this.#bytes.copy(grown);
+    this.#bytes = grown;
+    this.#words = wordsOf(grown);
   }
 
   /** Bytes of the batch in the file. */
@@ -101,8 +109,8 @@ export class Doublewrite {
 
   /** Recovery: puts the copies of torn pages in place and syncs them. Returns the pages repaired. */
   repair(space: Tablespace, completedBatch: number): number[] {
-    const length = this.#open.read(0, this.#bytes);
-    const whole = length >= HEADER_BYTES && readU32(this.#bytes, 4) === MAGIC;
+    const headerBytes = this.#open.read(0, this.#bytes.subarray(0, HEADER_BYTES));
+    const whole = headerBytes === HEADER_BYTES && readU32(this.#bytes, 4) === MAGIC;
     // A torn header: its batch was not synced, so no page of it was touched in place (W13).
     if (!whole || !checksumHolds(this.#bytes, this.#words, 0, HEADER_BYTES)) return [];
     const batch = readU48(this.#bytes, 8);
@@ -110,6 +118,8 @@ export class Doublewrite {
     this.#batch = batch;
     const repaired: number[] = [];
     const count = readU16(this.#bytes, 14);
+    this.#grow(count);
+    const length = this.#open.read(0, this.#bytes);
     for (let i = 0; i < count; i++) {
       const page = readU32(this.#bytes, PAGES_AT + 4 * i);
       const at = HEADER_BYTES + i * PAGE_SIZE;

@@ -4,55 +4,13 @@
  */
 import { present } from "../common/assert.ts";
 import { type Bytes, toText } from "../common/bytes.ts";
-import { type Call, Effects } from "../common/command/call.ts";
-import { acceptsCount, type Command } from "../common/command/define.ts";
+import { acceptsCount } from "../common/command/define.ts";
+import { DetachedCall } from "../common/command/detached-call.ts";
 import { invoke } from "../common/command/invoke.ts";
-import type { ServerView, Session } from "../common/command/session.ts";
 import { lookup } from "../common/commands/table.ts";
 import type { Config } from "../common/config.ts";
 import type { Host } from "../common/host.ts";
-import type { Database, Keyspace } from "../common/keyspace/keyspace.ts";
-import { ReplyWriter } from "../common/resp/reply-writer.ts";
-
-/** The "client" that replays. */
-class ReplayCall implements Call {
-  command!: Command;
-  args: readonly Bytes[] = [];
-  db: Database;
-  effectGiven = false;
-  readonly keyspace: Keyspace;
-  readonly reply = new ReplyWriter();
-  readonly effects = new Effects();
-  readonly session: Session;
-  readonly server: ServerView;
-  readonly now: number;
-  readonly #host: Host;
-
-  constructor(keyspace: Keyspace, host: Host, config: Config) {
-    this.keyspace = keyspace;
-    this.db = keyspace.databases[0]!;
-    this.server = { config };
-    this.session = { id: 0, name: "", select: (index) => this.select(index) };
-    this.now = host.clock.now();
-    this.#host = host;
-  }
-
-  select(index: number): void {
-    this.db = this.keyspace.databases[index]!;
-  }
-  pick(bound: number): number {
-    return this.#host.random.below(bound);
-  }
-  effect(): void {
-    this.effectGiven = true;
-  }
-  effectIn(): void {
-    this.effectGiven = true;
-  }
-  noEffect(): void {
-    this.effectGiven = true;
-  }
-}
+import type { Keyspace } from "../common/keyspace/keyspace.ts";
 
 /** What is wrong with a logged command; undefined when it was run, or kept for its EXEC. */
 export type ReplayProblem = string | undefined;
@@ -66,14 +24,15 @@ export function commandProblem(args: readonly Bytes[]): ReplayProblem {
 }
 
 export class Replay {
-  readonly #call: ReplayCall;
+  readonly #call: DetachedCall;
   /** The commands since MULTI, which run at EXEC: a transaction is whole or absent (pitfall 48). */
   #queue: Bytes[][] | undefined;
   /** Commands run, those of transactions included, MULTI, EXEC and SELECT not. */
   commands = 0;
 
   constructor(keyspace: Keyspace, host: Host, config: Config) {
-    this.#call = new ReplayCall(keyspace, host, config);
+    const pick = (bound: number) => host.random.below(bound);
+    this.#call = new DetachedCall(keyspace, { config, now: host.clock.now(), pick });
   }
 
   /** A MULTI has come and its EXEC not yet. */

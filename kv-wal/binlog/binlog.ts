@@ -10,13 +10,17 @@ import type { Disk, DiskFile } from "../../common/disk/disk.ts";
 import { CorruptFile, type DiskFailure } from "../../common/errors.ts";
 import { Log, type LogSink } from "../../common/log/log.ts";
 import { type BinlogEnd, readBinlog, type VisitEvent } from "./binlog-reader.ts";
-import { fileStart } from "./events.ts";
+import { fileStart, rotateEvent } from "./events.ts";
 
 export const BINLOG_FOLDER = "wal";
 export const BINLOG_INDEX_PATH = "wal/binlog.index";
 
+export function binlogName(number: number): string {
+  return `binlog.${String(number).padStart(6, "0")}`;
+}
+
 export function binlogPath(number: number): string {
-  return `${BINLOG_FOLDER}/binlog.${String(number).padStart(6, "0")}`;
+  return `${BINLOG_FOLDER}/${binlogName(number)}`;
 }
 
 /** Makes the file `number`, with its first event; durable but for its entry in the folder. */
@@ -162,9 +166,10 @@ export class Binlog {
 
   /** Begins a new file. The caller has made sure that no transaction is undecided and that the redo log is durable. */
   rotate(seconds: number): void {
+    const number = this.number + 1;
+    this.write([rotateEvent(seconds, this.log.appended, binlogName(number))]);
     this.log.syncNow();
     present(this.#file, "binlog: open").close();
-    const number = this.number + 1;
     createBinlogFile(this.#disk, number, seconds);
     this.#disk.syncDir(BINLOG_FOLDER);
     this.#numbers.push(number);

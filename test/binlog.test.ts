@@ -1,0 +1,242 @@
+/**
+ * kv-wal's binlog: what it says is what the engine has, in every format; and mariadb-binlog can read it.
+ */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import t from "tap";
+import type { Bytes } from "../common/bytes.ts";
+import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { applyBinlog } from "../kv-wal/binlog/apply.ts";
+import { readBinlogIndex } from "../kv-wal/binlog/binlog.ts";
+import type { RowImage, RowValue } from "../kv-wal/binlog/row-events.ts";
+import { eachTransaction, isStatement } from "../kv-wal/binlog/transactions.ts";
+import type { WalEngine } from "../kv-wal/engine.ts";
+import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
+import { contentsOf } from "./support/contents.ts";
+import { ModelKeyspace } from "./support/model-keyspace.ts";
+import { openWal, walConfig } from "./support/wal-fixture.ts";
+
+const NOW = 1_700_000_000_000;
+const FORMATS = ["ROW", "STATEMENT", "MIXED"] as const;
+const LONG = "long ".repeat(5000);
+
+/** A client of an engine in this process. */
+class Client {
+  readonly engine: WalEngine;
+  readonly runner: CommandRunner;
+  constructor(engine: WalEngine) {
+    this.engine = engine;
+    this.runner = new CommandRunner(engine.keyspace, (call) => engine.execute(call));
+    engine.keyspace.events.now = NOW;
+  }
+  run(line: string): Bytes {
+    const args = line.split(" ").map((word) => (word === "LONG" ? LONG : word));
+    if (args[0] === "SELECT") {
+      this.runner.select(Number(args[1]));
+      return "";
+    }
+    const reply = this.runner.run(...args);
+    this.engine.settle(() => {});
+    return reply;
+  }
+}
+
+/** What the binlog on the disk says, as contents of a keyspace. */
+function replayed(disk: MemoryDisk): string[] {
+  const keyspace = new ModelKeyspace(16);
+  applyBinlog(disk, keyspace, { config: walConfig(), now: NOW, pick: pseudoRandom(1) });
+  keyspace.events.now = -1;
+  return contentsOf(keyspace);
+}
+
+function contents(engine: WalEngine): string[] {
+  engine.keyspace.events.now = -1;
+  const lines = contentsOf(engine.keyspace);
+  engine.keyspace.events.now = NOW;
+  return lines;
+}
+
+const key = fc.constantFrom("a", "b", "c", "k".repeat(1100));
+const value = fc.constantFrom("1", "22", "x\"'\\y", "LONG", "", "5");
+const field = fc.constantFrom("f", "g", "h", "F".repeat(1030));
+const time = fc.constantFrom(String(NOW + 5000), String(NOW + 90_000), String(NOW - 1));
+const line = fc.oneof(
+  fc.tuple(fc.constantFrom("SET", "SETNX", "APPEND", "GETSET"), key, value),
+  fc.tuple(fc.constant("SET"), key, value, fc.constant("PXAT"), time),
+  fc.tuple(fc.constant("SET"), key, value, fc.constant("KEEPTTL")),
+  fc.tuple(fc.constantFrom("INCR", "DECR", "DEL", "GETDEL", "PERSIST", "GET"), key),
+  fc.tuple(fc.constant("SETRANGE"), key, fc.constantFrom("0", "3", "17000"), fc.constantFrom("z", "zz")),
+  fc.tuple(fc.constant("INCRBYFLOAT"), key, fc.constant("1.5")),
+  fc.tuple(fc.constantFrom("MSET", "MSETNX"), key, value, key, value),
+  fc.tuple(fc.constantFrom("HSET", "HSETNX"), key, field, value),
+  fc.tuple(fc.constant("HSET"), key, field, value, field, value),
+  fc.tuple(fc.constantFrom("HDEL", "HGET"), key, field),
+  fc.tuple(fc.constant("HINCRBY"), key, field, fc.constant("7")),
+  fc.tuple(fc.constant("PEXPIREAT"), key, time),
+  fc.tuple(fc.constantFrom("RENAME", "RENAMENX"), key, key),
+  fc.tuple(fc.constant("COPY"), key, key, fc.constant("REPLACE")),
+  fc.tuple(fc.constant("COPY"), key, key, fc.constant("DB"), fc.constant("3"), fc.constant("REPLACE")),
+  fc.tuple(fc.constant("MOVE"), key, fc.constantFrom("0", "3")),
+  fc.tuple(fc.constant("SELECT"), fc.constantFrom("0", "3")),
+  fc.constant(["SWAPDB", "0", "3"]),
+  fc.constant(["FLUSHDB"]),
+  fc.constant(["FLUSHALL"]),
+  fc.constant(["SLEEP"]),
+);
+
+for (const format of FORMATS) {
+  for (const image of format === "ROW" ? ["FULL", "MINIMAL"] : ["FULL"]) {
+    t.test(`random commands, ${format}, ${image} images: the binlog says what the engine has`, async (t) => {
+      fc.assert(
+        fc.property(fc.array(line, { minLength: 5, maxLength: 60 }), (lines) => {
+          const disk = new MemoryDisk();
+          const engine = openWal(disk, {
+            "binlog-format": format,
+            "binlog-row-image": image,
+            "max-binlog-size": "16kb",
+          });
+          const client = new Client(engine);
+          for (const words of lines) {
+            if (words[0] === "SLEEP") engine.keyspace.events.now += 6000;
+            else client.run(words.join(" "));
+          }
+          const expected = contents(engine);
+          const said = replayed(disk);
+          if (said.join("\n") !== expected.join("\n")) {
+            throw new Error(`engine ${JSON.stringify(expected)}\nbinlog ${JSON.stringify(said)}`);
+          }
+        }),
+        { seed: 20261121, numRuns: 150 },
+      );
+      t.pass("150 runs");
+    });
+  }
+}
+
+function fileBytes(disk: MemoryDisk, path: string): Buffer {
+  const file = disk.open(path, "read");
+  const bytes = Buffer.alloc(file.size());
+  file.read(0, bytes);
+  return bytes;
+}
+
+/** What mariadb-binlog makes of a file; undefined when it is not installed. */
+function decode(folder: string, bytes: Buffer): string | undefined {
+  const path = join(folder, "binlog");
+  writeFileSync(path, bytes);
+  const flags = ["--verify-binlog-checksum", "-vv", "--base64-output=DECODE-ROWS"];
+  try {
+    return execFileSync("mariadb-binlog", [...flags, path], { encoding: "latin1", stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ENOENT") throw error;
+    return undefined;
+  }
+}
+
+const EVERY_COMMAND = [
+  "SET s old",
+  "SET s new",
+  `SET s newer PXAT ${NOW + 9000}`,
+  "PERSIST s",
+  "SETNX s no",
+  "APPEND s !",
+  "SETRANGE s 1 E",
+  "GETSET s 7",
+  "INCR s",
+  "INCRBYFLOAT s 0.5",
+  "MSET m1 1 m2 2",
+  "GETDEL m1",
+  `PEXPIREAT s ${NOW + 9000}`,
+  "HSET h f 1 g 2",
+  "HSETNX h f no",
+  "HINCRBY h f 41",
+  "HINCRBYFLOAT h f 0.25",
+  `PEXPIREAT h ${NOW + 9000}`,
+  "RENAME h h2",
+  "COPY h2 h3",
+  "MOVE h3 2",
+  "HDEL h2 f",
+  "SET h2 string",
+  "SET big LONG",
+  "RENAME big bigger",
+  "COPY bigger big",
+  "APPEND big more",
+  "DEL big bigger m2",
+  "SWAPDB 0 1",
+  "SELECT 1",
+  "SLEEP",
+  "SLEEP",
+  "GET s",
+  "FLUSHALL",
+] as const;
+
+function runAll(disk: MemoryDisk, directives: Record<string, string>, lines: readonly string[]): WalEngine {
+  const engine = openWal(disk, directives);
+  const client = new Client(engine);
+  for (const text of lines) {
+    if (text === "SLEEP") engine.keyspace.events.now += 6000;
+    else client.run(text);
+  }
+  return engine;
+}
+
+function shown(value: RowValue): string {
+  return value === null ? "NULL" : typeof value === "number" ? String(value) : `'${value}'`;
+}
+
+/** Our reading of a binlog file: rows as mariadb-binlog prints them, statements as their text. */
+function rowText(disk: MemoryDisk, path: string): string[] {
+  const text: string[] = [];
+  const values = (image: RowImage | undefined) =>
+    (image ?? []).flatMap((value, index) => (value === undefined ? [] : [`@${index + 1}=${shown(value)}`]));
+  eachTransaction(disk.open(path, "read"), 0, ({ changes }) => {
+    for (const change of changes) {
+      if (isStatement(change)) {
+        text.push([change.args[0], ...change.args.slice(1).map((arg) => `"${arg}"`)].join(" "));
+        continue;
+      }
+      const verb = change.before === undefined ? "INSERT INTO" : change.after === undefined ? "DELETE FROM" : "UPDATE";
+      text.push(`${verb} ${change.table.name}`);
+      if (change.before !== undefined) text.push("WHERE", ...values(change.before));
+      if (change.after !== undefined) text.push("SET", ...values(change.after));
+    }
+    return true;
+  });
+  return text;
+}
+
+/** The same out of mariadb-binlog's output. */
+function decodedText(decoded: string): string[] {
+  return decoded.split("\n").flatMap((each) => {
+    const row = /^### +(.*?)( \/\*.*\*\/)?$/.exec(each)?.[1];
+    if (row !== undefined) return [row.replace(/`twolog`\.`(\w+)`/, "$1")];
+    return /^[A-Z]+ "|^FLUSHDB$|^FLUSHALL$/.test(each) ? [each] : [];
+  });
+}
+
+t.test("mariadb-binlog reads the same as we do", async (t) => {
+  for (const [format, image] of [
+    ["ROW", "FULL"],
+    ["ROW", "MINIMAL"],
+    ["STATEMENT", "FULL"],
+    ["MIXED", "FULL"],
+  ] as const) {
+    const disk = new MemoryDisk();
+    runAll(disk, { "binlog-format": format, "binlog-row-image": image }, EVERY_COMMAND);
+    const ours = rowText(disk, "wal/binlog.000001");
+    const verbs = new Set(ours.map((each) => each.split(" ")[0]));
+    if (format === "ROW")
+      t.ok(verbs.has("DELETE") && verbs.has("FLUSHDB") && verbs.has("SWAPDB") && !verbs.has("HSET"));
+    if (format === "STATEMENT") t.ok(verbs.has("RENAME") && verbs.has("INCR") && !verbs.has("UPDATE"));
+    if (format === "MIXED")
+      t.ok(verbs.has("HSET") && verbs.has("UPDATE") && !verbs.has("INCR") && !verbs.has("RENAME"));
+    const decoded = decode(t.testdir(), fileBytes(disk, "wal/binlog.000001"));
+    if (decoded === undefined) {
+      t.comment("mariadb-binlog is not installed: only our reader has read the binlog");
+      return;
+    }
+    t.same(decodedText(decoded), ours, `${format} ${image}: ${ours.length} lines`);
+  }
+});

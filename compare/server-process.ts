@@ -60,7 +60,7 @@ export interface ServerProcess {
 export class StartRefused extends Error {}
 
 /** The child's program is compiled: TypeScript sources run it from dist/, as tests do. */
-function childProgram(): string {
+export function childProgram(): string {
   const here = fileURLToPath(import.meta.url);
   if (here.endsWith(".js")) return fileURLToPath(new URL("./child.js", import.meta.url));
   return fileURLToPath(new URL("../dist/compare/child.js", import.meta.url));

@@ -14,6 +14,13 @@ import { descriptorOf, type SystemCall } from "./strace-lines.ts";
 export type Handler = (call: SystemCall) => void;
 export type Handlers = readonly (readonly [name: string, handler: Handler])[];
 
+export interface RecordRules {
+  /** Files that are not followed. */
+  readonly ignored: (path: string) => boolean;
+  /** What counts as an acknowledgement: lines on the standard output, or whatever is written to a client's connection. */
+  readonly acknowledgedBy: "lines" | "replies";
+}
+
 export class CallRecord {
   readonly tree: FileTree;
   readonly processes: Processes;
@@ -22,14 +29,17 @@ export class CallRecord {
   readonly remarks = new Set<string>();
   readonly #ignored: (path: string) => boolean;
   readonly #startedAt: () => number;
+  readonly #byLine: boolean;
   /** What was printed since the last line feed. */
   #line = "";
   /** The call that is being interpreted. */
   call: SystemCall | undefined;
 
-  constructor(tree: FileTree, from: string, ignored: (path: string) => boolean, startedAt: () => number) {
+  constructor(tree: FileTree, from: string, rules: RecordRules, startedAt: () => number) {
+    const { ignored, acknowledgedBy } = rules;
     this.tree = tree;
-    this.processes = new Processes(from);
+    this.processes = new Processes(from, acknowledgedBy === "lines");
+    this.#byLine = acknowledgedBy === "lines";
     this.#ignored = ignored;
     this.#startedAt = startedAt;
   }
@@ -39,8 +49,13 @@ export class CallRecord {
     this.events.push({ kind: "operation", operation, call: name, pid, ms: this.#now() });
   }
 
-  /** The program has printed something: every whole line is an acknowledgement. */
-  print(text: string): void {
+  /** The program has told somebody something: every whole line, or every reply, is an acknowledgement. */
+  acknowledge(bytes: Buffer): void {
+    if (!this.#byLine) {
+      this.events.push({ kind: "ack", text: bytes.toString("latin1"), ms: this.#now() });
+      return;
+    }
+    const text = bytes.toString("utf8");
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop() ?? "";
     for (const line of lines) this.events.push({ kind: "ack", text: line, ms: this.#now() });

@@ -35,6 +35,13 @@ export class ContentCalls {
       ["writev", vector],
       ["pwritev", vector],
       ["pwritev2", vector],
+      ["sendto", single],
+      [
+        "sendmsg",
+        (call) => this.#written(call, vectorOf(/msg_iov=(\[.*\]), msg_iovlen/.exec(call.args[1] ?? "")?.[1] ?? "")),
+      ],
+      ["accept", (call) => this.#accepted(call)],
+      ["accept4", (call) => this.#accepted(call)],
       ["ftruncate", (call) => this.#resize(this.#record.file(call), Number(call.args[1]))],
       ["fallocate", (call) => this.#allocate(call)],
       ["sendfile", (call) => this.#copied(call, 0, 1, call.args[2] ?? "", "NULL")],
@@ -42,6 +49,11 @@ export class ContentCalls {
       ["splice", (call) => this.#spliced(call)],
       ["ioctl", (call) => this.#deviceControl(call)],
     ];
+  }
+
+  /** A client's connection, when replies are what counts: only then strace is asked for these calls. */
+  #accepted(call: SystemCall): void {
+    this.#record.processes.open(call.pid, call.result, { kind: "output" }, true);
   }
 
   #written(call: SystemCall, bytes: Buffer | undefined): void {
@@ -54,7 +66,7 @@ export class ContentCalls {
     }
     const done = bytes.subarray(0, call.result);
     if (file.kind === "output") {
-      this.#record.print(done.toString("utf8"));
+      this.#record.acknowledge(done);
       return;
     }
     const flags = call.args[4] ?? "";

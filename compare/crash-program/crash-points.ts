@@ -61,12 +61,12 @@ export class CrashPoints {
     return this.#printedAt[point] ?? this.printed.length;
   }
 
-  /** Each point, in order, with the disk as it is then; it is valid until the next is asked for. */
-  *moments(): Generator<{ readonly point: number; readonly moment: Moment }> {
+  /** Each point from `from` on, with the disk as it is then; it is valid until the next is asked for. */
+  *moments(from = 0): Generator<{ readonly point: number; readonly moment: Moment }> {
     const disk = new PendingDisk(this.base);
     for (let point = 0; point <= this.operations.length; point++) {
       if (point > 0) disk.apply(this.operations[point - 1] as DiskOperation);
-      yield { point, moment: this.#moment(disk, point) };
+      if (point >= from) yield { point, moment: this.#moment(disk, point) };
     }
   }
 
@@ -117,7 +117,7 @@ const QUOTA_GROWTH = 4;
 const QUOTA_MAX = 1 << 20;
 
 /**
- * Distinct states, at most `limit`, of the models in turn. Every point gets an equal share, and what small spaces leave
+ * Distinct states of the points from `from` on, at most `limit`, of the models in turn. Every point gets an equal share, and what small spaces leave
  * over goes to the large ones: rounds with growing shares, until the limit is reached or nothing new comes.
  */
 export function* crashStates(
@@ -126,17 +126,18 @@ export function* crashStates(
   limit: number,
   seed: number,
   coverage: ModelCoverage[],
+  from = 0,
 ): Generator<CrashState> {
   const seen = new Set<string>();
   for (const [index, model] of models.entries()) {
     const share = Math.ceil((limit - seen.size) / (models.length - index));
-    const own: ModelCoverage = { model: model.name, distinct: 0, given: 0, total: totalOf(points, model) };
+    const own: ModelCoverage = { model: model.name, distinct: 0, given: 0, total: totalOf(points, model, from) };
     coverage.push(own);
-    const first = Math.max(1, Math.floor(share / (points.operations.length + 1)));
+    const first = Math.max(1, Math.floor(share / (points.operations.length - from + 1)));
     for (let quota = first; own.distinct < share && quota <= QUOTA_MAX; quota *= QUOTA_GROWTH) {
       if (BigInt(own.given) === own.total) break;
       own.given = 0;
-      for (const state of statesOf(points, model, quota, seed)) {
+      for (const state of statesOf(points, model, quota, seed, from)) {
         own.given++;
         const key = `${state.image.digest} ${state.printed}`;
         if (seen.has(key)) continue;
@@ -149,17 +150,23 @@ export function* crashStates(
   }
 }
 
-function totalOf(points: CrashPoints, model: PersistenceModel): bigint {
+function totalOf(points: CrashPoints, model: PersistenceModel, from: number): bigint {
   let total = 0n;
-  for (const { moment } of points.moments()) {
+  for (const { moment } of points.moments(from)) {
     for (const space of model.spaces(moment)) total += sizeOf(space);
   }
   return total;
 }
 
-function* statesOf(points: CrashPoints, model: PersistenceModel, quota: number, seed: number): Generator<CrashState> {
+function* statesOf(
+  points: CrashPoints,
+  model: PersistenceModel,
+  quota: number,
+  seed: number,
+  from: number,
+): Generator<CrashState> {
   const random = new SeededRandom(seed);
-  for (const { point, moment } of points.moments()) {
+  for (const { point, moment } of points.moments(from)) {
     for (const [index, space] of model.spaces(moment).entries()) {
       for (const choice of enumerate(space, { exhaustive: quota, sampled: quota }, random)) {
         yield {

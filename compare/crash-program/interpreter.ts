@@ -6,7 +6,7 @@
  * shared mappings, io_uring, native AIO, files that move in from outside, bytes that strace cut. Owner, mode and times of
  * files are not followed.
  */
-import { CallRecord, type Handler, type Handlers } from "./call-record.ts";
+import { CallRecord, type Handler, type Handlers, type RecordRules } from "./call-record.ts";
 import { ContentCalls } from "./content-calls.ts";
 import type { FileNode, FileTree, FolderNode } from "./file-tree.ts";
 import { NameCalls } from "./name-calls.ts";
@@ -20,6 +20,8 @@ export const TRACED_CALLS = [
   "copy_file_range,splice,ioctl,io_submit,io_uring_setup",
 ].join(",");
 export const RAW_CALLS = "read,readv";
+/** More, when what clients are told counts. */
+export const REPLY_CALLS = "accept,accept4,sendto,sendmsg";
 
 const UNLIMITED = 0xffff_ffff;
 
@@ -32,8 +34,8 @@ export class Interpreter {
   #startedAt: number | undefined;
 
   /** `tree` is the folder before the first call and is changed; `from` is where the program starts. */
-  constructor(tree: FileTree, from: string, ignored: (path: string) => boolean) {
-    this.record = new CallRecord(tree, from, ignored, () => this.#startedAt ?? 0);
+  constructor(tree: FileTree, from: string, rules: RecordRules) {
+    this.record = new CallRecord(tree, from, rules, () => this.#startedAt ?? 0);
     const contents = new ContentCalls(this.record, () => ++this.#lastSync);
     this.#handlers = new Map([
       ...new NameCalls(this.record).handlers(),
@@ -43,9 +45,9 @@ export class Interpreter {
     ]);
   }
 
-  /** True while no call has been told. */
-  get isEmpty(): boolean {
-    return this.#startedAt === undefined;
+  /** When the first call was entered, in seconds since 1970; undefined while none has been told. */
+  get startedAt(): number | undefined {
+    return this.#startedAt;
   }
 
   event(event: StraceEvent): void {

@@ -19,7 +19,7 @@ export type OpenFile =
       readonly synced: boolean;
     }
   | { readonly kind: "folder"; readonly node: FolderNode }
-  /** The standard output of the recorded program. */
+  /** Where acknowledgements go: the standard output of the recorded program, or a client's connection. */
   | { readonly kind: "output" };
 
 interface Descriptor {
@@ -46,10 +46,12 @@ export class Processes {
   readonly #processes = new Map<number, Process>();
   readonly #cloning: PendingClone[] = [];
   readonly #folder: string;
+  readonly #hasOutput: boolean;
 
-  /** The first process seen starts in `folder`, with nothing but its standard output. */
-  constructor(folder: string) {
+  /** The first process seen starts in `folder`; if `hasOutput`, what it prints are acknowledgements. */
+  constructor(folder: string, hasOutput: boolean) {
     this.#folder = folder;
+    this.#hasOutput = hasOutput;
   }
 
   get(pid: number): Process {
@@ -58,7 +60,7 @@ export class Processes {
     const pending = this.#cloning[0];
     if (pending !== undefined) return this.#born(pid, pending);
     const first: Process = { descriptors: new Map(), folder: { path: this.#folder } };
-    first.descriptors.set(OUTPUT, { file: { kind: "output" }, closeOnExec: false });
+    if (this.#hasOutput) first.descriptors.set(OUTPUT, { file: { kind: "output" }, closeOnExec: false });
     this.#processes.set(pid, first);
     return first;
   }

@@ -38,6 +38,8 @@ export interface Recording {
   readonly blindSpots: readonly string[];
   /** Calls that say nothing about durability although their names might suggest it, and the like. */
   readonly remarks: readonly string[];
+  /** When it began, in milliseconds since 1970: what `ms` of events counts from. */
+  readonly startedAtMs: number;
   /** How the program ended. */
   readonly status: number | NodeJS.Signals;
   /** The end of what it wrote to its standard error. */

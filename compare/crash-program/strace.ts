@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import { FileTree, type TreeNode } from "./file-tree.ts";
-import { Interpreter, RAW_CALLS, TRACED_CALLS } from "./interpreter.ts";
+import { Interpreter, RAW_CALLS, REPLY_CALLS, TRACED_CALLS } from "./interpreter.ts";
 import type { Recording } from "./recording.ts";
 import { StraceReader } from "./strace-lines.ts";
 
@@ -25,6 +25,10 @@ export interface RecordPlan {
   /** Files that are not followed, as globs relative to the folder. */
   readonly ignore: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What counts as an acknowledgement; "lines" without it. */
+  readonly acknowledgedBy?: "lines" | "replies";
+  /** The program's standard input stays open until it ends; without it, it is empty. */
+  readonly keepInput?: boolean;
   /** More options for strace: `--inject=…`. */
   readonly options?: readonly string[];
   /** Takes what the program prints, while it runs. */
@@ -70,13 +74,21 @@ export function startRecording(plan: RecordPlan): Recorder {
   const startedAt = performance.now();
   const options = [
     ...["-f", "-y", "-xx", "-ttt", "-T", "--seccomp-bpf", "-s", String(STRING_BYTES_MAX), "-o", trace],
-    ...["-e", `trace=${TRACED_CALLS}`, "-e", `raw=${RAW_CALLS}`, "-e", "signal=none", ...(plan.options ?? [])],
+    ...[
+      "-e",
+      `trace=${plan.acknowledgedBy === "replies" ? `${TRACED_CALLS},${REPLY_CALLS}` : TRACED_CALLS}`,
+      "-e",
+      `raw=${RAW_CALLS}`,
+      "-e",
+      "signal=none",
+      ...(plan.options ?? []),
+    ],
   ];
   const child = spawn("strace", [...options, "--", plan.command, ...plan.args], {
     cwd: plan.cwd,
     // libuv would use io_uring where it can, which strace does not see.
     env: { ...process.env, NODE_OPTIONS: "", UV_USE_IO_URING: "0", ...plan.env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [plan.keepInput === true ? "pipe" : "ignore", "pipe", "pipe"],
   });
   const stop = (): void => void child.kill("SIGKILL");
   process.once("exit", stop);
@@ -118,16 +130,21 @@ interface Ending {
 
 function interpret(plan: RecordPlan, trace: string, before: FileTree, ending: Ending): Recording {
   const after = FileTree.copy(before);
-  const interpreter = new Interpreter(after, realpathSync(plan.cwd), (path) => isIgnored(plan.ignore, path));
+  const interpreter = new Interpreter(after, realpathSync(plan.cwd), {
+    ignored: (path) => isIgnored(plan.ignore, path),
+    acknowledgedBy: plan.acknowledgedBy ?? "lines",
+  });
   const reader = new StraceReader((event) => interpreter.event(event));
   for (const line of linesOf(trace)) reader.line(line);
-  if (interpreter.isEmpty) throw new UsageError(`the program could not be started: ${ending.said.trim()}`);
+  const { startedAt } = interpreter;
+  if (startedAt === undefined) throw new UsageError(`the program could not be started: ${ending.said.trim()}`);
   return {
     events: interpreter.record.events,
     before,
     after,
     blindSpots: [...interpreter.record.blindSpots],
     remarks: [...interpreter.record.remarks],
+    startedAtMs: startedAt * 1000,
     status: ending.status,
     said: ending.said,
     seconds: (performance.now() - ending.startedAt) / 1000,

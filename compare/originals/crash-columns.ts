@@ -1,0 +1,100 @@
+/** Crashes a recorded run, restarts the real server on what is left, and sums up the verdicts: a column of the table. */
+import { type CrashState, crashStates, type ModelCoverage } from "../crash-program/crash-points.ts";
+import type { PersistenceModel } from "../lab/models/model.ts";
+import { judge, judgeRefusal, type Verdict } from "../oracle.ts";
+import type { CrashKind } from "../policy.ts";
+import type { RecordedRun } from "./recorded-run.ts";
+import type { Restarted } from "./server.ts";
+
+/** What the crashes of one kind did to one server under one policy. */
+export interface Column {
+  readonly crash: CrashKind;
+  states: number;
+  /** Of all states the one with the most lost, and the longest span. */
+  lost: number;
+  lostMs: number;
+  /** States after which something is there that had not been acknowledged: allowed, and counted. */
+  ghosts: number;
+  refused: number;
+  refusal: string;
+  /** States in which the binlog has other transactions than the engine: more, or fewer. */
+  binlogAhead: number;
+  binlogBehind: number;
+  /** States that broke the policy's promise, and how. */
+  broken: number;
+  violation: string;
+}
+
+export interface CrashColumns {
+  readonly kill: Column;
+  readonly power: Column;
+  readonly coverage: readonly ModelCoverage[];
+}
+
+export interface ColumnsPlan {
+  readonly models: readonly PersistenceModel[];
+  readonly states: number;
+  readonly seed: number;
+  readonly workFolders: readonly string[];
+}
+
+function newColumn(crash: CrashKind): Column {
+  return {
+    ...{ crash, states: 0, lost: 0, lostMs: 0, ghosts: 0, refused: 0, refusal: "" },
+    ...{ binlogAhead: 0, binlogBehind: 0, broken: 0, violation: "" },
+  };
+}
+
+export async function crashColumns(run: RecordedRun, plan: ColumnsPlan, onState: () => void): Promise<CrashColumns> {
+  const coverage: ModelCoverage[] = [];
+  const columns = { kill: newColumn("kill"), power: newColumn("power"), coverage };
+  const source = crashStates(run.points, plan.models, plan.states, plan.seed, coverage, run.from);
+  const worker = async (workFolder: string): Promise<void> => {
+    for (let next = source.next(); next.done !== true; next = source.next()) {
+      const state = next.value;
+      const restarted = await run.server.restart(state.image, run.recording.before, workFolder);
+      add(columns[state.model.crash], run, state, restarted);
+      onState();
+    }
+  };
+  await Promise.all(plan.workFolders.map(worker));
+  return columns;
+}
+
+/** The judge's verdict on what a restart found. */
+export function verdictOf(run: RecordedRun, state: CrashState, restarted: Restarted): Verdict {
+  const { points, history, server, longestSyncMs } = run;
+  const evidence = {
+    policy: server.policy,
+    crash: state.model.crash,
+    cut: 2 * state.printed + 1,
+    // The crash may come as late as the next operation.
+    cutMs: (points.recorded[state.point] ?? points.recorded.at(-1))?.ms ?? 0,
+    diskMs: 2 * longestSyncMs,
+    history,
+    setupClient: 1,
+    matrix: "",
+  };
+  if (restarted.refused !== undefined) return judgeRefusal(evidence, restarted.refused);
+  return judge({ ...evidence, found: restarted.cells });
+}
+
+function add(column: Column, run: RecordedRun, state: CrashState, restarted: Restarted): void {
+  const verdict = verdictOf(run, state, restarted);
+  column.states++;
+  if (restarted.refused !== undefined) {
+    column.refused++;
+    if (column.refusal === "") column.refusal = restarted.refused;
+    return;
+  }
+  column.lost = Math.max(column.lost, verdict.lost);
+  column.lostMs = Math.max(column.lostMs, verdict.lostMs);
+  if (verdict.ghosts > 0) column.ghosts++;
+  const inEngine = verdict.survived + verdict.ghosts;
+  if (restarted.inBinlog !== undefined && restarted.inBinlog > inEngine) column.binlogAhead++;
+  if (restarted.inBinlog !== undefined && restarted.inBinlog < inEngine) column.binlogBehind++;
+  const violation = verdict.violations[0];
+  if (violation === undefined) return;
+  column.broken++;
+  if (column.violation === "") column.violation = `${violation.kind}: ${violation.command} ${violation.detail}`.trim();
+}

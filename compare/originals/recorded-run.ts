@@ -1,0 +1,156 @@
+/**
+ * One server under strace with one client: values are written one after the other, each waits for its acknowledgement, then
+ * the server rests and is killed. What the client knows is a `History` for the lab's judge; an acknowledgement stands in
+ * the record where the server wrote it to the connection.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../../common/errors.ts";
+import { CrashPoints } from "../crash-program/crash-points.ts";
+import type { Recording } from "../crash-program/recording.ts";
+import { rejectionOf, startRecording } from "../crash-program/strace.ts";
+import { History } from "../history.ts";
+import { makeFolder, removeFolder } from "../server-process.ts";
+import type { Planned } from "../workload.ts";
+import { type CrashedServer, run, type Session, whenReady } from "./server.ts";
+
+export interface Load {
+  readonly writes: number;
+  /** Between two writes. */
+  readonly gapMs: number;
+  /** After the last one, and before the first. */
+  readonly restMs: number;
+  /** An earlier, clean life of the server has written this value to the first key. */
+  readonly earlier?: string;
+}
+
+export interface RecordedRun {
+  readonly server: CrashedServer;
+  readonly recording: Recording;
+  readonly points: CrashPoints;
+  readonly history: History;
+  /** The first crash point at which the client was connected. */
+  readonly from: number;
+  readonly longestSyncMs: number;
+}
+
+const SLOTS = 8;
+/** A background thread may have been writing in the moment of the kill: then the record lacks a part, and is made again. */
+const ATTEMPTS = 3;
+
+/** The n-th write of the workload: keys come round, values are written once. */
+export function writeOf(index: number): readonly [key: string, value: string] {
+  return [`c0:s${index % SLOTS}`, `0.${index}=`.padEnd(index % 5 === 4 ? 700 : 40, "v")];
+}
+
+export async function recordRun(server: CrashedServer, load: Load): Promise<RecordedRun> {
+  for (let attempt = 1; ; attempt++) {
+    const parent = makeFolder();
+    try {
+      const { reasons, run: recorded } = await recordOnce(server, load, join(parent, "data"));
+      if (reasons.length === 0) return recorded;
+      if (attempt === ATTEMPTS)
+        throw new UsageError(`${server.name}: the recording is rejected: ${reasons.join("; ")}`);
+    } finally {
+      removeFolder(parent);
+    }
+  }
+}
+
+async function recordOnce(
+  server: CrashedServer,
+  load: Load,
+  folder: string,
+): Promise<{ reasons: readonly string[]; run: RecordedRun }> {
+  mkdirSync(folder);
+  await server.prepare(folder);
+  if (load.earlier !== undefined) await earlierLife(server, folder, load.earlier);
+  let said = "";
+  const recorder = startRecording({
+    ...server.commandFor(folder),
+    folder,
+    cwd: folder,
+    ignore: server.ignore,
+    acknowledgedBy: "replies",
+    keepInput: true,
+    onOutput: (text) => {
+      said += text;
+    },
+  });
+  const session = await whenReady(recorder.done, () => server.connect(folder, said));
+  if (session === undefined) {
+    const { said: words } = await recorder.done;
+    throw new UsageError(`${server.name} does not start under strace: ${words.trim().slice(-500)}`);
+  }
+  const connectedAt = Date.now();
+  await drive(session, load);
+  const pid = recorder.pid();
+  if (pid !== undefined) process.kill(pid, "SIGKILL");
+  const recording = await recorder.done;
+  session.close();
+  return { reasons: rejectionOf(recording, folder, server.ignore), run: runOf(server, recording, connectedAt, load) };
+}
+
+async function drive(session: Session, { writes, gapMs, restMs }: Load): Promise<void> {
+  await pause(restMs);
+  for (let index = 0; index < writes; index++) {
+    await session.set(...writeOf(index));
+    if (gapMs > 0) await pause(gapMs);
+  }
+  await pause(restMs);
+}
+
+/** The server is started, given a value, and ended as it should be. */
+async function earlierLife(server: CrashedServer, folder: string, value: string): Promise<void> {
+  const { command, args } = server.commandFor(folder);
+  const running = run(command, args);
+  const session = await whenReady(running.ended, () => server.connect(folder, running.said()));
+  if (session === undefined) throw new UsageError(`${server.name} does not start: ${running.said().trim()}`);
+  await session.set(writeOf(0)[0], value);
+  running.child.kill("SIGTERM");
+  await running.ended;
+  session.close();
+}
+
+function runOf(server: CrashedServer, recording: Recording, connectedAt: number, load: Load): RecordedRun {
+  const events = recording.events.filter((event) => event.kind === "operation" || server.isWriteReply(event.text));
+  const points = new CrashPoints({ ...recording, events });
+  if (points.printed.length !== load.writes) {
+    throw new UsageError(`${server.name}: ${load.writes} writes, and ${points.printed.length} replies in the record`);
+  }
+  const since = connectedAt - recording.startedAtMs;
+  const first = points.recorded.findIndex(({ ms }) => ms >= since);
+  return {
+    server,
+    recording,
+    points,
+    history: historyOf(points),
+    from: first < 0 ? points.operations.length : first,
+    longestSyncMs: longestSync(points),
+  };
+}
+
+/** Write i is sent at order 2i and answered at 2i + 1: when k are answered, everything before order 2k + 1 has happened. */
+function historyOf(points: CrashPoints): History {
+  const history = new History();
+  for (const [index, ms] of points.printedMs.entries()) {
+    const planned: Planned = { kind: "write", commands: [["SET", ...writeOf(index)]] };
+    const operation = history.send(0, planned, points.printedMs[index - 1] ?? 0);
+    history.answer(operation, "OK", ms);
+  }
+  return history;
+}
+
+function longestSync(points: CrashPoints): number {
+  const startedAt = new Map<number, number>();
+  let longest = 0;
+  for (const { operation, ms } of points.recorded) {
+    if (operation.kind === "sync-start") startedAt.set(operation.sync, ms);
+    if (operation.kind === "sync-end") longest = Math.max(longest, ms - (startedAt.get(operation.sync) ?? ms));
+  }
+  return longest;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

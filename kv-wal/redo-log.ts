@@ -110,6 +110,8 @@ export class RedoLog {
   readonly #sink: BlockSink;
   #log: Log;
   #checkpoint: Checkpoint = FIRST_CHECKPOINT;
+  /** Its LSN, once more: asked for by every mini-transaction, and objects made by spreading differ in shape. */
+  #checkpointLsn = FIRST_CHECKPOINT.lsn;
   #nextBlockAt = 0;
   syncs = 0;
 
@@ -131,7 +133,7 @@ export class RedoLog {
   }
   /** Log bytes between the checkpoint and the end. */
   get age(): number {
-    return this.#log.appended - this.#checkpoint.lsn;
+    return this.#log.appended - this.#checkpointLsn;
   }
   /** The age that must never be passed: one block is kept apart, because the oldest one may start before the checkpoint. */
   get ageMax(): number {
@@ -141,7 +143,7 @@ export class RedoLog {
   /** Opens a new epoch behind `lsn`, in a durable checkpoint slot, before anything is written in it (pitfall 17). */
   begin(last: Checkpoint, lsn: number, payload: Buffer, firstGroup: number): void {
     const epoch = last.epoch + 1;
-    this.#checkpoint = { ...last, number: last.number + 1, epoch, epochStart: lsn };
+    this.#moveTo({ ...last, number: last.number + 1, epoch, epochStart: lsn });
     this.ring.writeCheckpoint(this.#checkpoint);
     this.#sink.resume(payload, firstGroup);
     this.#sink.epoch = epoch;
@@ -187,7 +189,12 @@ export class RedoLog {
   writeCheckpoint(lsn: number, places: CheckpointPlaces): void {
     const next = this.#nextCheckpoint(lsn, places);
     this.ring.writeCheckpoint(next);
-    this.#checkpoint = next;
+    this.#moveTo(next);
+  }
+
+  #moveTo(checkpoint: Checkpoint): void {
+    this.#checkpoint = checkpoint;
+    this.#checkpointLsn = checkpoint.lsn;
   }
 
   /**
@@ -201,7 +208,7 @@ export class RedoLog {
   ): void {
     const next = this.#nextCheckpoint(lsn, places);
     this.ring.writeCheckpointInBackground(next, (failure) => {
-      if (failure === undefined && next.number > this.#checkpoint.number) this.#checkpoint = next;
+      if (failure === undefined && next.number > this.#checkpoint.number) this.#moveTo(next);
       done(failure);
     });
   }

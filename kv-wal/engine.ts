@@ -161,6 +161,7 @@ export class WalEngine implements Engine, Executor {
 
   stage(transaction: Transaction, seconds: number): void {
     this.commits.stage(transaction, this.commits.ownEvents, seconds);
+    this.commits.startIfLarge();
   }
 
   /** A full log makes writers wait; they are not refused. A disk that fails stops the process. */

@@ -33,6 +33,12 @@ const FLUSH_EVERY_MS = 1000;
 /** From so many transactions on, a group syncs in the background. */
 const OVERLAP_TRANSACTIONS_MIN = 32;
 
+/**
+ * A group with so many bytes of binlog events does not wait for the end of the turn: what has just been made is still in the
+ * processor's cache when it is written, and the next events find their buffer there.
+ */
+const EARLY_GROUP_BYTES = 64 * 1024;
+
 /** Undo pages purged behind one group. */
 const PURGED_PER_GROUP = 64;
 
@@ -114,6 +120,12 @@ export class GroupCommit implements CommitSteps {
     this.throwFailure();
     this.#cache.add(events, transaction.id, seconds);
     this.#staged.push(transaction);
+  }
+
+  /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */
+  startIfLarge(): void {
+    if (this.#cache.length < EARLY_GROUP_BYTES || this.#group !== undefined) return;
+    if (this.#policy.flushLogAtCommit !== 1 && this.#policy.syncBinlog === 0) this.#start();
   }
 
   /** The end of a turn. */

@@ -112,6 +112,15 @@ export class Log {
     if (this.#buffer.length > BUFFER_BYTES_KEPT) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES_INITIAL);
   }
 
+  /** Appends bytes that the caller has in a buffer of its own and hands them to the operating system, without a copy. */
+  writeFrom(bytes: Buffer): void {
+    assert(this.#length === 0, "log: what was appended before is written before");
+    this.#throwFailure();
+    if (bytes.length === 0) return;
+    this.#sink.write(this.#written, bytes);
+    this.#written += bytes.length;
+  }
+
   /** Syncs what was written and waits. */
   syncNow(): void {
     this.#throwFailure();

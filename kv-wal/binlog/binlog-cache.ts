@@ -18,6 +18,10 @@ export class BinlogCache {
     this.events.reset(base);
   }
 
+  /** Bytes of the events in it. */
+  get length(): number {
+    return this.events.bytes;
+  }
   /** The file position behind the last event. */
   get end(): number {
     return this.events.end;

@@ -144,13 +144,7 @@ export class Binlog {
 
   /** Appends the events of a group and hands them to the operating system. */
   write(events: readonly Buffer[]): void {
-    for (const chunk of events) {
-      const buffer = this.log.reserve(chunk.length);
-      const at = this.log.bufferedBytes;
-      chunk.copy(buffer, at);
-      this.log.advance(at + chunk.length);
-      this.log.write();
-    }
+    for (const chunk of events) this.log.writeFrom(chunk);
   }
 
   syncNow(): void {

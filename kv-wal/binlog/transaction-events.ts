@@ -64,6 +64,8 @@ export class TransactionEvents {
   readonly #full: Buffer[] = [];
   /** File position of the buffer's first byte. */
   #base = 0;
+  /** That of the first event since `reset`. */
+  #from = 0;
   /** File position at which the open transaction begins. */
   #start = 0;
   #seconds = 0;
@@ -88,6 +90,7 @@ export class TransactionEvents {
     if (this.#buffer.length > CHUNK_BYTES) this.#buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
     this.#length = 0;
     this.#base = base;
+    this.#from = base;
     this.#begin(base);
   }
 
@@ -102,6 +105,10 @@ export class TransactionEvents {
   /** The file position behind the last event. */
   get end(): number {
     return this.#base + this.#length;
+  }
+  /** Bytes gathered since `reset`. */
+  get bytes(): number {
+    return this.end - this.#from;
   }
   /** Whether the open transaction has no events. */
   get isEmpty(): boolean {

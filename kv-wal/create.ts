@@ -1,7 +1,7 @@
 /**
  * Makes the files of a new data folder.
  *
- * `wal/redo.0` comes last, under another name, and is renamed when everything else is durable: a folder without it is
+ * The redo log comes last (redo-files.ts), when everything else is durable: a folder without it is
  * empty or half made, and is made again; a folder with it is complete (I8).
  */
 import type { Disk } from "../common/disk/disk.ts";
@@ -13,18 +13,11 @@ import { readU32 } from "./bytes-view.ts";
 import { DOUBLEWRITE_PATH } from "./doublewrite.ts";
 import { FIRST_BITMAP_PAGE } from "./free-space.ts";
 import { Arena, PAGE_SIZE, PageType } from "./page.ts";
-import { BLOCK_SIZE, sealChecksum } from "./redo-block.ts";
+import { sealChecksum } from "./redo-block.ts";
+import { createRing, type RedoSizes, redoFileName, WAL_FOLDER } from "./redo-files.ts";
 import { FIRST_CHECKPOINT } from "./redo-log.ts";
-import { createRingFile, redoFileName, writeSlot } from "./redo-ring.ts";
 import { FIRST_PAGES, ROOT_PAGE, writeFirstHeader } from "./space-header.ts";
 import { SPACE_PATH } from "./tablespace.ts";
-
-export const WAL_FOLDER = "wal";
-
-export interface RedoSizes {
-  readonly fileBytes: number;
-  readonly files: number;
-}
 
 export function isCreated(disk: Disk): boolean {
   return disk.exists(redoFileName(0));
@@ -44,7 +37,7 @@ export function createFolder(host: Host, sizes: RedoSizes): void {
   doublewrite.close();
   createBinlogFile(disk, 1, Math.floor(host.clock.now() / 1000));
   writeBinlogIndex(disk, [1]);
-  createRing(disk, id, sizes);
+  createRing(disk, id, 1, sizes, FIRST_CHECKPOINT);
 }
 
 /** Pages behind the first three are data, and so are events in a binlog: without a redo log they are not to be overwritten. */
@@ -76,19 +69,4 @@ function createSpace(disk: Disk, id: Uint8Array, seed: number): void {
   file.write(0, arena.bytes);
   file.syncNow();
   file.close();
-}
-
-function createRing(disk: Disk, id: Uint8Array, sizes: RedoSizes): void {
-  const fileBytes = Math.floor(sizes.fileBytes / BLOCK_SIZE) * BLOCK_SIZE;
-  const temporary = `${redoFileName(0)}.new`;
-  for (let index = sizes.files - 1; index >= 0; index--) {
-    const path = index === 0 ? temporary : redoFileName(index);
-    const file = createRingFile(disk, path, index, sizes.files, fileBytes, id);
-    if (index === 0) writeSlot(file, FIRST_CHECKPOINT);
-    file.syncNow();
-    file.close();
-  }
-  disk.syncDir(WAL_FOLDER);
-  disk.rename(temporary, redoFileName(0));
-  disk.syncDir(WAL_FOLDER);
 }

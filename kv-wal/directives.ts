@@ -1,5 +1,22 @@
 /** The directives of kv-wal, with the names of MySQL's variables (aliases) and its defaults unless the summary says why not. */
-import type { Directive } from "../common/config.ts";
+import type { Config, Directive } from "../common/config.ts";
+import { UsageError } from "../common/errors.ts";
+import type { RedoSizes } from "./redo-files.ts";
+
+/** The smallest file of a ring: a mini-transaction and its neighbours must fit into the log. */
+const REDO_FILE_BYTES_MIN = 256 << 10;
+
+/** The redo log that the directives ask for. */
+export function redoSizes(config: Config): RedoSizes {
+  const files = config.number("redo-log-files-in-group");
+  const capacity = config.number("redo-log-capacity");
+  if (capacity === 0) return { files, fileBytes: config.number("redo-log-file-size") };
+  const fileBytes = Math.floor(capacity / files);
+  if (fileBytes >= REDO_FILE_BYTES_MIN) return { files, fileBytes };
+  throw new UsageError(
+    `redo-log-capacity is too small for ${files} files: each has at least ${REDO_FILE_BYTES_MIN} bytes`,
+  );
+}
 
 export const WAL_DIRECTIVES: readonly Directive[] = [
   {
@@ -93,10 +110,10 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
     kind: "memory",
     default: "48mb",
     mutable: false,
-    min: 256 << 10,
+    min: REDO_FILE_BYTES_MIN,
     max: 2 ** 38,
     aliases: ["innodb-log-file-size"],
-    summary: "Size of one redo log file; fixed when the data folder is made.",
+    summary: "Size of one redo log file; another size makes a new redo log at the next start.",
   },
   {
     name: "redo-log-files-in-group",
@@ -106,7 +123,16 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
     min: 1,
     max: 100,
     aliases: ["innodb-log-files-in-group"],
-    summary: "Number of redo log files; fixed when the data folder is made.",
+    summary: "Number of redo log files; another number makes a new redo log at the next start.",
+  },
+  {
+    name: "redo-log-capacity",
+    kind: "memory",
+    default: "0",
+    mutable: false,
+    max: 2 ** 38,
+    aliases: ["innodb-redo-log-capacity"],
+    summary: "Size of all redo log files together; 0: redo-log-file-size times redo-log-files-in-group.",
   },
   {
     name: "max-binlog-size",

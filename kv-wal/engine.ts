@@ -11,6 +11,7 @@ import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
 import type { BinlogFormat } from "./binlog/row-capture.ts";
+import { redoSizes } from "./directives.ts";
 import { Force, overlayHost, refusalOf } from "./force-recovery.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { walInfo } from "./info.ts";
@@ -104,8 +105,8 @@ export class WalEngine implements Engine, Executor {
 
   recover(tell?: (line: string) => void): Recovery {
     const recovery = recoverStorage(this.#host, this.storage, {
-      fileBytes: this.#config.number("redo-log-file-size"),
-      files: this.#config.number("redo-log-files-in-group"),
+      ...redoSizes(this.#config),
+      resize: true,
       force: this.#force,
       tell,
     });

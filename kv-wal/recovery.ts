@@ -10,6 +10,7 @@
  *     5. decide      prepared + XID in the binlog → committed; prepared without, or active → rolled back (I5, decide.ts)
  *     6. undo        the changes of all that are rolled back, newest first
  *     7. purge       undo that nobody wants any more
+ *     8. resize      when the directives want a redo log of another size, every page is written and a new one is made
  *
  * Above force-recovery 0 some of it is left out (force-recovery.ts).
  *
@@ -20,18 +21,21 @@ import type { Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
-import { createFolder, isCreated, type RedoSizes } from "./create.ts";
+import type { Checkpoint } from "./checkpoint-slot.ts";
+import { createFolder, isCreated } from "./create.ts";
 import { decide } from "./decide.ts";
 import { Force } from "./force-recovery.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { RecoveryReport, type Tell } from "./recovery-report.ts";
+import type { RedoSizes } from "./redo-files.ts";
 import { FIRST_CHECKPOINT } from "./redo-log.ts";
-import type { Checkpoint } from "./redo-ring.ts";
 import { Replay } from "./replay.ts";
 import type { Storage } from "./storage.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 export interface RecoveryOptions extends RedoSizes {
+  /** Whether a redo log of other sizes is replaced. */
+  readonly resize?: boolean;
   /** Level of force-recovery; 0 when left out. */
   readonly force?: number;
   readonly tell?: Tell | undefined;
@@ -62,9 +66,21 @@ export function recoverStorage(host: Host, storage: Storage, options: RecoveryOp
     report.ended("purge");
   }
   storage.redo.flushNow();
+  if (options.resize === true && force === 0) resizeRedo(host, storage, options, report);
   for (const page of storage.space.damagedPages) report.line(`passed over ${storage.space.damaged(page).message}`);
   if (!isNew) report.summary();
   return { lines: report.lines, durationMs: report.durationMs };
+}
+
+/** Step 8. */
+function resizeRedo(host: Host, storage: Storage, sizes: RedoSizes, report: RecoveryReport): void {
+  const { redo, cleaner } = storage;
+  redo.ring.removeOthers(host.disk);
+  if (redo.ring.hasSizes(sizes)) return;
+  cleaner.cleanAll();
+  redo.resize(host.disk, sizes);
+  report.line(`made a new redo log with ${sizes.files} files of ${sizes.fileBytes} bytes`);
+  report.ended("resize");
 }
 
 /** Step 2. */

@@ -6,11 +6,14 @@
  * Block headers are made when bytes are written, once per block and flush, not once per record.
  */
 import { assert } from "../common/assert.ts";
+import type { Disk } from "../common/disk/disk.ts";
 import type { DiskFailure } from "../common/errors.ts";
 import { Log, type LogSink } from "../common/log/log.ts";
 import { wordsOf } from "./bytes-view.ts";
+import type { Checkpoint } from "./checkpoint-slot.ts";
 import { BLOCK_HEADER_BYTES, BLOCK_PAYLOAD, BLOCK_SIZE, NO_GROUP, sealBlock } from "./redo-block.ts";
-import type { Checkpoint, RedoRing } from "./redo-ring.ts";
+import type { RedoSizes } from "./redo-files.ts";
+import type { RedoRing } from "./redo-ring.ts";
 
 /** Blocks formatted before one write call. */
 const CHUNK_BLOCKS = 256;
@@ -149,6 +152,14 @@ export class RedoLog {
     this.#sink.epoch = epoch;
     this.#log = new Log(this.#sink, lsn);
     this.#nextBlockAt = lsn;
+  }
+
+  /** Changes the size of the ring. Every page is written: the checkpoint is at the end of the log. */
+  resize(disk: Disk, sizes: RedoSizes): void {
+    assert(this.age === 0 && this.#log.durable === this.#log.appended, "redo: only an empty log changes its size");
+    const next = { ...this.#checkpoint, number: this.#checkpoint.number + 1 };
+    this.ring.replace(disk, sizes, next);
+    this.#checkpoint = next;
   }
 
   /** A mini-transaction starts at `lsn`. */

@@ -18,6 +18,7 @@
  */
 import { CorruptFile } from "../common/errors.ts";
 import { readU16, readU48, wordsOf } from "./bytes-view.ts";
+import type { Checkpoint } from "./checkpoint-slot.ts";
 import {
   BLOCK_EPOCH_AT,
   BLOCK_FIRST_GROUP_AT,
@@ -31,7 +32,7 @@ import {
   readBlockHeader,
 } from "./redo-block.ts";
 import { Redo, redoLength, redoType } from "./redo-records.ts";
-import type { Checkpoint, RedoRing } from "./redo-ring.ts";
+import type { RedoRing } from "./redo-ring.ts";
 
 /** Read at once: little at first, because most logs are short, then four times as much each time. */
 const CHUNK_BYTES_MIN = 16 << 10;

@@ -12,12 +12,12 @@
  * changed. A3 pages changed by a batch count as dirty since the batch's first byte, so the dirty list stays in order.
  */
 import { wordsOf } from "./bytes-view.ts";
+import type { Checkpoint } from "./checkpoint-slot.ts";
 import { Force } from "./force-recovery.ts";
 import { PAGE_SIZE } from "./page.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
 import { RedoReader } from "./redo-reader.ts";
 import { applyRedo, Redo, redoLength, redoPage, redoType } from "./redo-records.ts";
-import type { Checkpoint } from "./redo-ring.ts";
 import type { Storage } from "./storage.ts";
 
 /** Log bytes gathered before they are applied. */

@@ -2,9 +2,11 @@
 import type { Disk } from "../../common/disk/disk.ts";
 import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "../binlog/binlog.ts";
 import { readBinlog } from "../binlog/binlog-reader.ts";
+import { slotOffset } from "../checkpoint-slot.ts";
 import { BLOCK_SIZE } from "../redo-block.ts";
+import { redoFileName } from "../redo-files.ts";
 import { RedoReader } from "../redo-reader.ts";
-import { RedoRing, redoFileName, slotOffset } from "../redo-ring.ts";
+import { RedoRing } from "../redo-ring.ts";
 import { attempt, type Problem } from "./problem.ts";
 
 type Tell = (problem: Problem) => void;

@@ -1,0 +1,162 @@
+/**
+ * The redo log: replayed once or twice, in one batch or many; a hole in it; another size at the next start; written when the
+ * policy says so.
+ */
+import t from "tap";
+import { Effects } from "../common/command/call.ts";
+import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { CorruptFile } from "../common/errors.ts";
+import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
+import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
+import { checkWal } from "../kv-wal/inspect.ts";
+import { BLOCK_PAYLOAD, BLOCK_SIZE } from "../kv-wal/redo-block.ts";
+import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
+import { TestHost } from "./support/test-host.ts";
+import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
+
+/** SET, acknowledged if the policy lets it be. */
+function set(engine: WalEngine, key: string, value: string): void {
+  const effects = new Effects();
+  effects.push(0, ["SET", key, value]);
+  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
+  engine.settle(() => {});
+}
+
+function get(engine: WalEngine, key: string): string | undefined {
+  return engine.keyspace.databases[0]!.strings.get(key);
+}
+
+/** The tablespace after recovery and an orderly end, without what says how often that has happened. */
+async function spaceAfter(disk: MemoryDisk): Promise<Buffer> {
+  const engine = openWal(disk);
+  await engine.close();
+  const file = disk.open("wal/space", "read");
+  const bytes = Buffer.alloc(file.size());
+  file.read(0, bytes);
+  return bytes;
+}
+
+t.test("replaying twice is replaying once", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk);
+  for (let n = 0; n < 300; n++) set(engine, `key ${n % 40}`, `${n} `.repeat(100));
+  const crashed = disk.afterPowerLoss();
+  const once = await spaceAfter(crashed.clone());
+  // Recovered, some of its pages written, and crashed again: some pages have the changes, some have not.
+  for (const pages of [1, 3, 1000]) {
+    const again = crashed.clone();
+    const first = openWal(again);
+    const { cleaner, pool } = first.storage;
+    cleaner.writeFrames(pool.oldestDirty(pages, Number.POSITIVE_INFINITY));
+    const twice = again.afterPowerLoss();
+    const lines = createWalEngine(new TestHost(twice.clone()), walConfig()).recover().lines.join("\n");
+    t.match(lines, /replayed redo .* [1-9]\d* already in their pages/);
+    t.ok((await spaceAfter(twice)).equals(once), `${pages} pages written in between`);
+  }
+});
+
+t.test("a log of several batches, in a pool much smaller than the pages that it changes", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk, { "redo-log-capacity": "64mb" });
+  const values = new Map<string, string>();
+  for (let n = 0; engine.storage.redo.log.appended < 20e6; n++) {
+    const value = `${n} `.repeat(1 + (n % 700));
+    set(engine, `key ${n % 997}`, value);
+    values.set(`key ${n % 997}`, value);
+  }
+  const crashed = disk.afterPowerLoss();
+  const again = openWal(crashed);
+  t.ok(again.storage.header.pages > 2 * again.storage.pool.frames);
+  for (const [key, value] of values) if (get(again, key) !== value) t.fail(key);
+  t.same(checkWal(crashed), []);
+});
+
+t.test("a hole in the log is damage, wherever the blocks behind it are", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk, { "redo-log-file-size": "4mb" });
+  for (let n = 0; n < 600; n++) set(engine, `key ${n % 10}`, `${n} `.repeat(400));
+  const end = Math.floor(engine.storage.redo.log.appended / BLOCK_PAYLOAD);
+  const whole = disk.afterPowerLoss();
+  t.ok(end > 3000, `${end} blocks`);
+  for (const [from, blocks] of [
+    [100, 1],
+    [500, 70],
+    [end - 300, 100],
+    [1000, 900],
+  ] as const) {
+    const damaged = whole.clone();
+    const file = damaged.open("wal/redo.0", "update");
+    file.write(2048 + from * BLOCK_SIZE, Buffer.alloc(blocks * BLOCK_SIZE));
+    t.throws(() => openWal(damaged), CorruptFile, `${blocks} blocks from ${from} on`);
+  }
+});
+
+t.test("the redo log gets another size at the next start, whatever crashes meanwhile", async (t) => {
+  const before = new MemoryDisk();
+  const engine = openWal(before);
+  for (let n = 0; n < 60; n++) set(engine, `key ${n}`, `${n} `.repeat(100));
+  const folder = (disk: MemoryDisk) => disk.list("wal").filter((name) => name.startsWith("redo."));
+  t.same(folder(before), ["redo.0", "redo.1"]);
+  const larger = { "redo-log-file-size": "512kb", "redo-log-files-in-group": "3" };
+  let crashes = 0;
+  for (let at = 0; ; at++) {
+    const disk = before.afterPowerLoss();
+    let crashed = false;
+    try {
+      const resized = openWal(new CrashingDisk(disk, at), larger);
+      for (let n = 60; n < 70; n++) set(resized, `key ${n}`, "new");
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      crashed = true;
+    }
+    for (const left of [disk.clone(), disk.afterPowerLoss()]) {
+      for (const directives of [{}, larger, { "redo-log-capacity": "1mb" }]) {
+        const again = left.clone();
+        const opened = openWal(again, directives);
+        for (let n = 0; n < 60; n++) if (get(opened, `key ${n}`) !== `${n} `.repeat(100)) t.fail(`${at}: key ${n}`);
+        if (!crashed && get(opened, "key 69") !== "new") t.fail(`${at}: what was written behind it`);
+        if (folder(again).length !== opened.storage.redo.ring.files) t.fail(`${at}: ${folder(again)}`);
+      }
+      const problems = checkWal(left);
+      if (problems.length > 0) t.fail(`${at}: ${problems}`);
+    }
+    if (!crashed) {
+      t.same(folder(disk), ["redo.0", "redo.1.2", "redo.2.2"]);
+      break;
+    }
+    crashes++;
+  }
+  t.ok(crashes > 30, `${crashes} crashes`);
+});
+
+t.test("policies: when the redo log is written and synced", async (t) => {
+  const states = (policy: string) => {
+    const disk = new MemoryDisk();
+    const host = new TestHost(disk);
+    const engine = createWalEngine(host, walConfig({ "flush-log-at-trx-commit": policy }));
+    engine.recover();
+    const { log } = engine.storage.redo;
+    const start = log.appended;
+    const state = () => {
+      if (log.durable >= log.appended - 40) return "synced";
+      return log.written > start ? "written" : "in memory";
+    };
+    set(engine, "key", "value");
+    const atCommit = state();
+    const found = [disk.clone(), disk.afterPowerLoss()].map((left) => get(openWal(left), "key"));
+    host.nowMs += 900;
+    engine.idle(1);
+    const soon = state();
+    host.nowMs += 101;
+    engine.idle(1);
+    return { atCommit, found, soon, engine, log };
+  };
+  const [zero, one, two] = [states("0"), states("1"), states("2")];
+  t.match(zero, { atCommit: "in memory", soon: "in memory", found: [undefined, undefined] });
+  t.match(one, { atCommit: "synced", found: ["value", "value"] });
+  t.match(two, { atCommit: "written", soon: "written", found: ["value", undefined] });
+  for (const { log } of [zero, one, two]) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    t.equal(log.durable, log.appended, "and all of it is synced once a second");
+  }
+});

@@ -19,8 +19,8 @@ import { checksumHolds, sealChecksum } from "./redo-block.ts";
 import { pageState, type Tablespace } from "./tablespace.ts";
 
 export const DOUBLEWRITE_PATH = "wal/doublewrite";
-const HEADER_BYTES = 4096;
-const PAGES_AT = 16;
+export const DOUBLEWRITE_HEADER_BYTES = 4096;
+export const DOUBLEWRITE_PAGES_AT = 16;
 const MAGIC = 0x57445754;
 /** Pages of one batch: 2 MiB. */
 export const BATCH_PAGES = 128;
@@ -30,7 +30,7 @@ export class Doublewrite {
   enabled = true;
   #file: DiskFile | undefined;
   /** Header and pages of the batch being written: as large as the largest so far. */
-  #bytes = Buffer.alloc(HEADER_BYTES);
+  #bytes = Buffer.alloc(DOUBLEWRITE_HEADER_BYTES);
   #words = wordsOf(this.#bytes);
   readonly #pages: number[] = [];
   #batch = 0;
@@ -52,7 +52,7 @@ export class Doublewrite {
   /** Adds a page image to the batch and seals its checksum. */
   add(page: number, source: Buffer, base: number): void {
     assert(this.#pages.length < BATCH_PAGES, "doublewrite: a batch has a limit");
-    const at = HEADER_BYTES + this.#pages.length * PAGE_SIZE;
+    const at = DOUBLEWRITE_HEADER_BYTES + this.#pages.length * PAGE_SIZE;
     if (at + PAGE_SIZE > this.#bytes.length) this.#grow(Math.max(4, 2 * this.#pages.length));
     source.copy(this.#bytes, at, base, base + PAGE_SIZE);
     sealChecksum(this.#bytes, this.#words, at, PAGE_SIZE);
@@ -60,7 +60,7 @@ export class Doublewrite {
   }
 
   #grow(pages: number): void {
-    const grown = Buffer.alloc(HEADER_BYTES + Math.min(pages, BATCH_PAGES) * PAGE_SIZE);
+    const grown = Buffer.alloc(DOUBLEWRITE_HEADER_BYTES + Math.min(pages, BATCH_PAGES) * PAGE_SIZE);
     this.#bytes.copy(grown);
     this.#bytes = grown;
     this.#words = wordsOf(grown);
@@ -68,19 +68,19 @@ export class Doublewrite {
 
   /** Bytes of the batch in the file. */
   get bytes(): number {
-    return HEADER_BYTES + this.#pages.length * PAGE_SIZE;
+    return DOUBLEWRITE_HEADER_BYTES + this.#pages.length * PAGE_SIZE;
   }
 
   /** Writes the batch; written again, it gets another number. The caller syncs it. */
   write(): void {
     const count = this.#pages.length;
     this.#batch++;
-    this.#bytes.fill(0, 0, HEADER_BYTES);
+    this.#bytes.fill(0, 0, DOUBLEWRITE_HEADER_BYTES);
     writeU32(this.#bytes, 4, MAGIC);
     writeU48(this.#bytes, 8, this.#batch);
     writeU16(this.#bytes, 14, count);
-    for (let i = 0; i < count; i++) writeU32(this.#bytes, PAGES_AT + 4 * i, this.#pages[i]!);
-    sealChecksum(this.#bytes, this.#words, 0, HEADER_BYTES);
+    for (let i = 0; i < count; i++) writeU32(this.#bytes, DOUBLEWRITE_PAGES_AT + 4 * i, this.#pages[i]!);
+    sealChecksum(this.#bytes, this.#words, 0, DOUBLEWRITE_HEADER_BYTES);
     this.#open.write(0, this.#bytes.subarray(0, this.bytes));
   }
 
@@ -97,7 +97,7 @@ export class Doublewrite {
     for (let i = 0; i < pages.length; ) {
       let end = i + 1;
       while (end < pages.length && pages[end] === pages[end - 1]! + 1) end++;
-      space.write(pages[i]!, this.#bytes.subarray(HEADER_BYTES + i * PAGE_SIZE, HEADER_BYTES + end * PAGE_SIZE));
+      space.write(pages[i]!, this.#bytes.subarray(DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE, DOUBLEWRITE_HEADER_BYTES + end * PAGE_SIZE));
       i = end;
     }
   }
@@ -109,10 +109,10 @@ export class Doublewrite {
 
   /** Recovery: puts the copies of torn pages in place and syncs them. Returns the pages repaired. */
   repair(space: Tablespace, completedBatch: number): number[] {
-    const headerBytes = this.#open.read(0, this.#bytes.subarray(0, HEADER_BYTES));
-    const whole = headerBytes === HEADER_BYTES && readU32(this.#bytes, 4) === MAGIC;
+    const headerBytes = this.#open.read(0, this.#bytes.subarray(0, DOUBLEWRITE_HEADER_BYTES));
+    const whole = headerBytes === DOUBLEWRITE_HEADER_BYTES && readU32(this.#bytes, 4) === MAGIC;
     // A torn header: its batch was not synced, so no page of it was touched in place (W13).
-    if (!whole || !checksumHolds(this.#bytes, this.#words, 0, HEADER_BYTES)) return [];
+    if (!whole || !checksumHolds(this.#bytes, this.#words, 0, DOUBLEWRITE_HEADER_BYTES)) return [];
     const batch = readU48(this.#bytes, 8);
     if (batch <= completedBatch) return []; // D2
     this.#batch = batch;
@@ -121,8 +121,8 @@ export class Doublewrite {
     this.#grow(count);
     const length = this.#open.read(0, this.#bytes);
     for (let i = 0; i < count; i++) {
-      const page = readU32(this.#bytes, PAGES_AT + 4 * i);
-      const at = HEADER_BYTES + i * PAGE_SIZE;
+      const page = readU32(this.#bytes, DOUBLEWRITE_PAGES_AT + 4 * i);
+      const at = DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE;
       if (at + PAGE_SIZE > length || pageState(page, this.#bytes, this.#words, at) !== "whole") continue;
       if (space.stateOf(page) === "whole") continue;
       space.write(page, this.#bytes.subarray(at, at + PAGE_SIZE));

@@ -36,8 +36,8 @@ const UNDO_NEWEST_AT = 72;
 const ID_LIMIT_AT = 76;
 const PREPARED_AT = 82;
 const COMMITTED_AT = 88;
-const DATABASES_AT = 128;
-const DATABASE_BYTES = 24;
+export const DATABASES_AT = 128;
+export const DATABASE_BYTES = 24;
 export const DATABASES_MAX = 512;
 /** The root of the tree never moves. */
 export const ROOT_PAGE = 1;

@@ -12,7 +12,8 @@ import { CorruptFile } from "../common/errors.ts";
 import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import type { StepName } from "../common/steps.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
-import { checkWal, dumpWal } from "../kv-wal/inspect.ts";
+import type { Item } from "../kv-wal/inspect/listing.ts";
+import { checkWal, inspectWal } from "../kv-wal/inspect.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
 
@@ -60,6 +61,12 @@ function crashAt(step: StepName, directives: Record<string, string>): MemoryDisk
   return disk;
 }
 
+function inspect(disk: MemoryDisk, ...what: string[]): Item[] {
+  const lines: string[] = [];
+  inspectWal(disk, what, { json: true }, (line) => lines.push(line));
+  return JSON.parse(lines.join("\n"));
+}
+
 /** What must be found after a kill, and after a power loss. */
 const MATRIX: readonly (readonly [policy: string, step: StepName, kill: string, power: string])[] = [
   ["1/1", "wal.undo", "old", "old"],
@@ -101,9 +108,8 @@ t.test("recovery says when the two logs disagree", async (t) => {
 
 t.test("ids of transactions that only the binlog remembers are not given again", async (t) => {
   const disk = crashAt("wal.commit", { "flush-log-at-trx-commit": "0" }).clone();
-  const seen: string[] = [];
-  dumpWal(disk, ["binlog"], (line) => seen.push(line));
-  const lastXid = Number(/xid +(\d+)/.exec(seen.filter((line) => line.includes("xid")).at(-1)!)?.[1]);
+  const xids = inspect(disk, "binlog").filter(({ title }) => title === "xid");
+  const lastXid = Number(xids.at(-1)?.fields.find(({ name }) => name === "xid")?.value);
   const engine = openWal(disk);
   t.ok(engine.storage.header.takeId() > lastXid, `beyond ${lastXid}`);
 });
@@ -118,9 +124,7 @@ function workload(count: number): MemoryDisk {
 
 t.test("a redo log torn at any block: what the binlog has decides, and damage is named", async (t) => {
   const whole = workload(30);
-  const dumped: string[] = [];
-  dumpWal(whole, ["redo"], (line) => dumped.push(line));
-  const end = Number(/LSN (\d+)/.exec(dumped.at(-1)!)?.[1]);
+  const end = Number(/LSN (\d+)/.exec(inspect(whole, "redo").at(-1)!.title)?.[1]);
   const blocks = Math.floor(end / 488);
   let refused = 0;
   for (let block = 1; block <= blocks; block++) {
@@ -184,10 +188,9 @@ t.test("the binlog rotates, and is MySQL's format", async (t) => {
   for (let n = 0; n < 60; n++) set(engine, 'k\0"\\', `${n}\xff\n`);
   await engine.close();
   t.ok(engine.storage.binlog.files > 2, `${engine.storage.binlog.files} files`);
-  const printed: string[] = [];
-  dumpWal(disk, ["binlog"], (line) => printed.push(line));
-  t.equal(printed.filter((line) => / xid /.test(line)).length, 60);
-  t.ok(printed.some((line) => line.includes("update-rows")));
+  const events = inspect(disk, "binlog").map(({ title }) => title);
+  t.equal(events.filter((title) => title === "xid").length, 60);
+  t.ok(events.includes("update-rows"));
   t.match(openWal(disk).keyspace.databases[0]!.strings.get('k\0"\\'), "59\xff\n");
   const file = disk.open("wal/binlog.000001", "read");
   const bytes = Buffer.alloc(file.size());

@@ -18,7 +18,7 @@ import { SpaceCheck } from "../check.ts";
 import { isCreated } from "../create.ts";
 import { Force } from "../force-recovery.ts";
 import { PAGE_SIZE } from "../page.ts";
-import { recoverStorage } from "../recovery.ts";
+import { type RecoveryOptions, recoverStorage } from "../recovery.ts";
 import { Storage } from "../storage.ts";
 import { SPACE_PATH } from "../tablespace.ts";
 import { checkBinlogs, checkRedo } from "./check-files.ts";
@@ -27,6 +27,8 @@ import { attempt, describeProblem, type Problem, pageProblem } from "./problem.t
 /** Frames of the pool that recovers: enough for a small folder, and 64 MiB at most. */
 const FRAMES_MIN = 4 * POOL_FRAMES_MIN;
 const FRAMES_MAX = 64 * POOL_FRAMES_MIN;
+
+const FORCED: RecoveryOptions = { fileBytes: 0, files: 0, force: Force.IGNORE_CORRUPT_PAGES };
 
 function framesFor(disk: Disk): number {
   if (!disk.exists(SPACE_PATH)) return FRAMES_MIN;
@@ -61,7 +63,7 @@ export function checkFolder(disk: Disk): Problem[] {
   const overlay = new OverlayDisk(disk);
   const storage = new Storage(hostOf(overlay), framesFor(overlay));
   const recovered = attempt(tell, () => {
-    recoverStorage(hostOf(overlay), storage, { fileBytes: 0, files: 0, force: Force.IGNORE_CORRUPT_PAGES });
+    recoverStorage(hostOf(overlay), storage, FORCED);
     return true;
   });
   if (recovered) {
@@ -73,6 +75,14 @@ export function checkFolder(disk: Disk): Problem[] {
   storage.close();
   overlay.close();
   return problems;
+}
+
+/** Recovers on this disk and writes all pages in place. */
+export function recoverOver(disk: Disk): void {
+  const storage = new Storage(hostOf(disk), framesFor(disk));
+  recoverStorage(hostOf(disk), storage, FORCED);
+  storage.cleaner.cleanAll();
+  storage.close();
 }
 
 /** Every page of the file; after a recovery that was refused, too: torn pages have been repaired as far as they can be. */

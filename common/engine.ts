@@ -5,6 +5,7 @@
  * per EXEC); at the end of the turn it calls `settle` once, and sends the replies of the turn when `settle` answers (I1).
  */
 import type { Call } from "./command/call.ts";
+import type { TransactionControl } from "./command/transactions.ts";
 import type { Keyspace } from "./keyspace/keyspace.ts";
 
 /** What recovery found and did, in the order it happened, for the log and for people. */
@@ -31,8 +32,14 @@ export interface Engine {
    */
   recover(tell?: (line: string) => void): Recovery;
 
-  /** Runs one command or one EXEC: changes state, stages log records. Errors of the command are in its reply. */
-  execute(call: Call): void;
+  /** BEGIN … COMMIT, if the engine can undo what it has answered. */
+  readonly transactions?: TransactionControl | undefined;
+
+  /**
+   * Runs one command or one EXEC: changes state, stages log records. Errors of the command are in its reply. False: it has to
+   * wait for somebody's lock; nothing was done. It is run again when the engine calls `unblock` of the client.
+   */
+  execute(call: Call): boolean;
 
   /**
    * End of turn. Makes what is staged as durable as the policy promises, in order, then calls `done` once: during this

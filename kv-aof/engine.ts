@@ -68,9 +68,10 @@ export class AofEngine implements Engine, Applier {
     return { lines, durationMs: clock.monotonic() - started };
   }
 
-  execute(call: Call): void {
+  execute(call: Call): boolean {
     execute(this, this.log, call);
     call.effects.clear();
+    return true;
   }
 
   settle(done: Settled): void {

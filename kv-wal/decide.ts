@@ -3,18 +3,32 @@
  *
  * The undo log names those that were not over. One that had reached prepare is committed if the binlog has its XID, whole;
  * the others are rolled back, newest change first, whoever made it. Because all logs have the same order, what
- * survives is a prefix, and undoing the rest is exact.
+ * survives of the transactions of one command is a prefix. Interactive ones are judged each for itself, by the state and
+ * the XID in their undo record. Undoing the rest is exact, because a row that one of them has changed was locked until it
+ * had its place in the order of the logs: whoever changed the row later, stands behind it there, and here is undone before.
  */
 import { assert } from "../common/assert.ts";
 import type { Host } from "../common/host.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
-import { readU48 } from "./bytes-view.ts";
+import { readU16, readU48 } from "./bytes-view.ts";
 import { Force } from "./force-recovery.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
 import type { Storage } from "./storage.ts";
-import type { Transaction } from "./transaction.ts";
-import { DONE, ROLLED_BACK, UNDO_MARK_AT, UNDO_STATE_AT, Undo } from "./undo-log.ts";
+import type { Transaction } from "./transaction-states.ts";
+import {
+  ACTIVE,
+  COMMITTED,
+  DONE,
+  INTERACTIVE_BYTES,
+  PREPARED,
+  ROLLED_BACK,
+  UNDO_MARK_AT,
+  UNDO_SIZE_AT,
+  UNDO_STATE_AT,
+  UNDO_XID_AT,
+  Undo,
+} from "./undo-log.ts";
 
 /** A transaction that was not over. */
 interface Unfinished extends Transaction {
@@ -24,7 +38,7 @@ interface Unfinished extends Transaction {
 /** What the undo log says. */
 interface UndoScan {
   readonly unfinished: Unfinished[];
-  /** The youngest transaction that the engine knows, and the youngest that is committed. */
+  /** The youngest id or XID that the engine knows, and the XID that was committed last. */
   readonly lastId: number;
   readonly lastCommitted: number;
 }
@@ -32,17 +46,12 @@ interface UndoScan {
 /** Commits and rolls back; `lastXid` is the last one in the binlog. */
 export function decide(host: Host, storage: Storage, force: number, lastXid: number, report: RecoveryReport): void {
   const { unfinished, lastId, lastCommitted } = scanUndo(storage);
-  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ id }) => id));
+  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ xid }) => xid));
   const asked = askBinlog(host, storage, prepared, lastId, lastXid);
-  const winners = unfinished.filter(({ id }) => asked.decided.has(id));
-  const losers = unfinished.filter(({ id }) => !asked.decided.has(id));
+  const winners = unfinished.filter(({ xid }) => asked.decided.has(xid));
+  const losers = unfinished.filter(({ xid }) => !asked.decided.has(xid));
   if (winners.length > 0) {
-    const last = winners.at(-1)!;
-    assert(
-      losers.every(({ id }) => id > last.id),
-      "recovery: what survives is a prefix",
-    );
-    storage.transactions.markCommitted(last);
+    commit(storage, winners, losers);
     report.line(`committed ${countOf(winners, "prepared transaction")} whose XID is in the binlog`);
   }
   if (asked.unknown > 0) {
@@ -62,9 +71,20 @@ export function decide(host: Host, storage: Storage, force: number, lastXid: num
   report.ended("rollback");
 }
 
+function commit(storage: Storage, winners: readonly Unfinished[], losers: readonly Unfinished[]): void {
+  const last = winners.filter((transaction) => !transaction.isInteractive).at(-1);
+  if (last !== undefined) {
+    assert(
+      losers.every(({ id, isInteractive }) => isInteractive || id > last.id),
+      "recovery: what survives of the transactions of one command is a prefix",
+    );
+  }
+  storage.states.markCommitted(winners);
+}
+
 /** "3 prepared transactions (XID 17, 18, 19)", "1 active transaction (XID 20)". */
 function countOf(transactions: readonly Transaction[], what: string): string {
-  const shown = transactions.slice(0, 10).map(({ id }) => id);
+  const shown = transactions.slice(0, 10).map(({ xid }) => xid);
   const rest = transactions.length > shown.length ? " …" : "";
   return `${transactions.length} ${what}${transactions.length === 1 ? "" : "s"} (XID ${shown.join(", ")}${rest})`;
 }
@@ -80,9 +100,18 @@ function scanUndo(storage: Storage): UndoScan {
     const id = storage.undo.idAt(record);
     // Purge may have freed the page in which a long transaction begins.
     lastId = Math.max(lastId, id);
-    if (bytes[record] !== Undo.TRANSACTION || bytes[record + UNDO_STATE_AT] === ROLLED_BACK) return;
-    if (id <= committedUpTo) lastCommitted = Math.max(lastCommitted, id);
-    else unfinished.push({ id, header: pointer, prepared: id <= preparedUpTo });
+    const state = bytes[record + UNDO_STATE_AT]!;
+    if (bytes[record] !== Undo.TRANSACTION || state === ROLLED_BACK) return;
+    const isInteractive = readU16(bytes, record + UNDO_SIZE_AT) === INTERACTIVE_BYTES;
+    // An interactive transaction that is not prepared has no XID: its id serves, which no other has.
+    const ownXid = isInteractive && state !== ACTIVE;
+    const xid = ownXid ? readU48(bytes, record + UNDO_XID_AT) : id;
+    lastId = Math.max(lastId, xid);
+    if (isInteractive ? state === COMMITTED : id <= committedUpTo) lastCommitted = Math.max(lastCommitted, xid);
+    else {
+      const prepared = isInteractive ? state === PREPARED : id <= preparedUpTo;
+      unfinished.push({ id, xid, header: pointer, isInteractive, prepared });
+    }
   });
   return { unfinished, lastId, lastCommitted };
 }
@@ -119,11 +148,12 @@ function rollBack(storage: Storage, losers: readonly Unfinished[], report: Recov
     if (bytes[record] === Undo.TRANSACTION || bytes[record + UNDO_MARK_AT] === DONE) return;
     if (ids.has(storage.undo.idAt(record))) pointers.push(pointer);
   });
+  const keptFrom = losers.reduce((least, { id }) => Math.min(least, id), Number.POSITIVE_INFINITY);
   for (const [done, pointer] of pointers.reverse().entries()) {
-    storage.rollback.undo(pointer);
+    storage.rollback.undo(pointer, keptFrom);
     report.progress("rolling back", done, pointers.length);
   }
-  for (const loser of losers) storage.transactions.markRolledBack(loser);
+  for (const loser of losers) storage.states.markRolledBack(loser.header);
   const prepared = losers.filter((transaction) => transaction.prepared);
   const active = losers.filter((transaction) => !transaction.prepared);
   if (prepared.length > 0) report.line(`rolled back ${countOf(prepared, "prepared transaction")} without XID`);

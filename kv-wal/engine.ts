@@ -5,22 +5,26 @@ import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
 import { type Call, Effects } from "../common/command/call.ts";
 import { invoke } from "../common/command/invoke.ts";
+import type { IsolationLevel } from "../common/command/transactions.ts";
 import type { Config } from "../common/config.ts";
 import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
 import type { BinlogFormat } from "./binlog/row-capture.ts";
+import type { TransactionEvents } from "./binlog/transaction-events.ts";
 import { redoSizes } from "./directives.ts";
 import { Force, overlayHost, refusalOf } from "./force-recovery.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { walInfo } from "./info.ts";
+import { InteractiveTransactions } from "./interactive.ts";
+import { type CommandRunner, Interleaving } from "./interleaving.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { recoverStorage } from "./recovery.ts";
 import { RowKeyspace } from "./rows/keyspace.ts";
 import { DATABASES_MAX } from "./space-header.ts";
 import { Storage } from "./storage.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Transaction } from "./transaction-states.ts";
 import { type Executor, execute, type Settled } from "./write-path.ts";
 
 /** Expired keys removed by one transaction of the background. */
@@ -32,12 +36,13 @@ export function createWalEngine(host: Host, config: Config): WalEngine {
   return new WalEngine(host, config);
 }
 
-export class WalEngine implements Engine, Executor {
+export class WalEngine implements Engine, Executor, CommandRunner {
   readonly name = "wal";
   readonly keyspace: RowKeyspace;
   readonly storage: Storage;
   readonly #host: Host;
   readonly #config: Config;
+  readonly transactions: Interleaving;
   /** Public, as `storage` is: the lab replaces single steps of it. */
   readonly commits: GroupCommit;
   readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0, cacheBytesMax: 0 };
@@ -60,9 +65,26 @@ export class WalEngine implements Engine, Executor {
     const limits = { listpackEntries: 0, listpackValue: 0 };
     this.keyspace = new RowKeyspace(this.storage.rows, new KeyspaceEvents(), databases, limits);
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
-    const { redo, binlog, transactions, purge } = this.storage;
-    this.commits = new GroupCommit(host, redo, binlog, transactions, purge, this.#policy);
+    this.commits = new GroupCommit(host, this.storage, this.#policy);
     this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
+    const interactive = new InteractiveTransactions(
+      this.storage,
+      this.commits,
+      this.keyspace.events,
+      (call, events) => {
+        const succeeded = this.#run(call, events);
+        call.effects.clear();
+        return succeeded;
+      },
+    );
+    this.transactions = new Interleaving(host, this.storage, interactive, this);
+    this.keyspace.mayExpire = (index, key) => this.transactions.mayExpire(index, key);
+    this.#follow("lock-wait-timeout", (value) => {
+      this.transactions.lockWaitMs = value * 1000;
+    });
+    this.#followText("transaction-isolation", (text) => {
+      interactive.defaultIsolation = text.replace("-", " ") as IsolationLevel;
+    });
     this.#follow("flush-log-at-trx-commit", (value) => {
       this.#policy.flushLogAtCommit = value;
     });
@@ -118,7 +140,13 @@ export class WalEngine implements Engine, Executor {
     return recovery;
   }
 
-  execute(call: Call): void {
+  execute(call: Call): boolean {
+    if (this.storage.versions.transactions !== 0) return this.transactions.execute(call);
+    this.runAlone(call);
+    return true;
+  }
+
+  runAlone(call: Call): void {
     execute(this, call);
     call.effects.clear();
   }
@@ -129,22 +157,31 @@ export class WalEngine implements Engine, Executor {
 
   /** Steps 1 to 3, for every row that the command changes. */
   apply(call: Call): void {
-    const { transactions } = this.storage;
-    this.keyspace.events.now = call.now;
-    this.#running = call.effects;
-    this.storage.rows.capture.begin(this.commits.ownEvents, call);
-    if (this.#force > 0) this.#applyForced(call);
-    else {
-      transactions.mayChange = true;
-      invoke(call, call.command, call.args);
-      transactions.mayChange = false;
-    }
-    this.storage.rows.capture.end(call.effects);
-    this.#running = undefined;
+    if (this.#force > 0) this.look(call);
+    else this.#run(call, this.commits.ownEvents);
   }
 
-  /** A command that only reads: damage that it meets is its answer. */
-  #applyForced(call: Call): void {
+  /** Runs a command that may change rows; its binlog events go into `events`. False: it has failed. */
+  #run(call: Call, events: TransactionEvents): boolean {
+    const { transactions, rows } = this.storage;
+    this.keyspace.events.now = call.now;
+    this.#running = call.effects;
+    rows.capture.begin(events, call);
+    transactions.mayChange = true;
+    const succeeded = invoke(call, call.command, call.args);
+    transactions.mayChange = false;
+    rows.capture.end(call.effects);
+    this.#running = undefined;
+    return succeeded;
+  }
+
+  /** A command that only reads: damage that it meets is its answer, if the folder was opened by force. */
+  look(call: Call): void {
+    this.keyspace.events.now = call.now;
+    if (this.#force === 0) {
+      invoke(call, call.command, call.args);
+      return;
+    }
     const { mark } = call.reply;
     try {
       invoke(call, call.command, call.args);
@@ -177,8 +214,7 @@ export class WalEngine implements Engine, Executor {
     this.commits.tick();
     if (this.#force === 0) this.#expire(end);
     this.commits.inBackground = true;
-    if (this.#force < Force.NO_BACKGROUND)
-      this.storage.purge.run(this.commits.oldestUndecided?.header, PURGED_PER_IDLE);
+    if (this.#force < Force.NO_BACKGROUND) this.storage.purge.run(this.commits.oldestUndecided, PURGED_PER_IDLE);
     if (this.#force < Force.NO_BACKGROUND) {
       this.storage.trimmer.idle(this.commits.undecided === 0 && !this.storage.purge.behind);
     }
@@ -187,11 +223,12 @@ export class WalEngine implements Engine, Executor {
   }
 
   info(): InfoSection[] {
-    return [walInfo(this.storage, this.commits)];
+    return [walInfo(this.storage, this.commits, this.transactions)];
   }
 
   /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */
   close(): Promise<void> {
+    this.transactions.rollBackAll();
     return new Promise((resolve, reject) => {
       this.commits.finish((failure) => {
         if (failure !== undefined) return reject(failure);

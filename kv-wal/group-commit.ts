@@ -23,15 +23,20 @@ import { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import type { Binlog } from "./binlog/binlog.ts";
 import { BinlogCache } from "./binlog/binlog-cache.ts";
-import type { EventLimits, TransactionEvents } from "./binlog/transaction-events.ts";
+import { type EventLimits, TransactionEvents } from "./binlog/transaction-events.ts";
 import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
-import type { Transaction, Transactions } from "./transaction.ts";
+import type { Storage } from "./storage.ts";
+import type { Transactions } from "./transaction.ts";
+import type { Transaction, TransactionStates } from "./transaction-states.ts";
 import { type CommitSteps, commitGroup, type Group, type Settled } from "./write-path.ts";
 
 const FLUSH_EVERY_MS = 1000;
 /** From so many transactions on, a group syncs in the background. */
 const OVERLAP_TRANSACTIONS_MIN = 32;
+
+/** Room for the binlog events of an interactive transaction; it grows. */
+const EVENTS_BYTES_INITIAL = 1024;
 
 /**
  * A group with so many bytes of binlog events does not wait for the end of the turn: what has just been made is still in the
@@ -54,14 +59,18 @@ export class GroupCommit implements CommitSteps {
   readonly #redo: RedoLog;
   readonly #binlog: Binlog;
   readonly #transactions: Transactions;
+  readonly #states: TransactionStates;
   readonly #purge: Purge;
   readonly #policy: CommitPolicy;
   /** Filled now, and that of the group on its way. */
   #cache: BinlogCache;
   #otherCache: BinlogCache;
   #staged: Transaction[] = [];
+  #oldestStaged: Transaction | undefined;
   #replies: Settled[] = [];
   #group: Group | undefined;
+  /** Its transaction with the smallest id. */
+  #oldestInGroup: Transaction | undefined;
   #groupsSinceSync = 0;
   #lastFlushAt = 0;
   #failure: Error | undefined;
@@ -71,19 +80,13 @@ export class GroupCommit implements CommitSteps {
   groups = 0;
   committed = 0;
 
-  constructor(
-    host: Host,
-    redo: RedoLog,
-    binlog: Binlog,
-    transactions: Transactions,
-    purge: Purge,
-    policy: CommitPolicy,
-  ) {
+  constructor(host: Host, storage: Storage, policy: CommitPolicy) {
     this.#host = host;
-    this.#redo = redo;
-    this.#binlog = binlog;
-    this.#transactions = transactions;
-    this.#purge = purge;
+    this.#redo = storage.redo;
+    this.#binlog = storage.binlog;
+    this.#transactions = storage.transactions;
+    this.#states = storage.states;
+    this.#purge = storage.purge;
     this.#policy = policy;
     this.#cache = new BinlogCache(policy);
     this.#otherCache = new BinlogCache(policy);
@@ -108,7 +111,8 @@ export class GroupCommit implements CommitSteps {
 
   /** The oldest of them; its undo must stay. */
   get oldestUndecided(): Transaction | undefined {
-    return this.#group?.transactions[0] ?? this.#staged[0];
+    const oldest = this.#oldestInGroup;
+    return oldest === undefined ? this.#oldestStaged : oldestOf(oldest, this.#oldestStaged);
   }
 
   /** Where commands that are a transaction of their own leave their binlog events. */
@@ -116,10 +120,16 @@ export class GroupCommit implements CommitSteps {
     return this.#cache.events;
   }
 
+  /** For the binlog events of a transaction of many commands. */
+  newEvents(): TransactionEvents {
+    return new TransactionEvents(this.#policy, EVENTS_BYTES_INITIAL);
+  }
+
   stage(transaction: Transaction, events: TransactionEvents, seconds: number): void {
     this.throwFailure();
-    this.#cache.add(events, transaction.id, seconds);
+    this.#cache.add(events, transaction.xid, seconds);
     this.#staged.push(transaction);
+    this.#oldestStaged = oldestOf(transaction, this.#oldestStaged);
   }
 
   /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */
@@ -143,7 +153,9 @@ export class GroupCommit implements CommitSteps {
     const cache = this.#cache;
     const group = { transactions: this.#staged, events: cache.events.chunks(), replies: this.#replies };
     this.#group = group;
+    this.#oldestInGroup = this.#oldestStaged;
     this.#staged = [];
+    this.#oldestStaged = undefined;
     this.#replies = [];
     this.#cache = this.#otherCache;
     this.#otherCache = cache;
@@ -153,7 +165,8 @@ export class GroupCommit implements CommitSteps {
 
   #ended(): void {
     this.#group = undefined;
-    if (this.#purge.behind) this.#purge.run(this.oldestUndecided?.header, PURGED_PER_GROUP);
+    this.#oldestInGroup = undefined;
+    if (this.#purge.behind) this.#purge.run(this.oldestUndecided, PURGED_PER_GROUP);
     if (this.#staged.length === 0) this.#rotateIfFull();
     if (this.#replies.length > 0) this.#start();
     else if (this.#whenEmpty !== undefined) this.finish(this.#whenEmpty);
@@ -163,7 +176,7 @@ export class GroupCommit implements CommitSteps {
   markPrepared(group: Group): void {
     const { transactions } = group;
     if (transactions.length === 0) return;
-    this.#transactions.markPrepared(transactions.at(-1)!);
+    this.#states.markPrepared(transactions);
     if (!this.#host.tracing) return;
     const lsn = this.#redo.log.appended;
     for (const { id } of transactions) this.#host.trace("wal.prepare", { transaction: id, lsn });
@@ -224,7 +237,7 @@ export class GroupCommit implements CommitSteps {
   markCommitted(group: Group): void {
     const { transactions } = group;
     if (transactions.length === 0) return;
-    this.#transactions.markCommitted(transactions.at(-1)!);
+    this.#states.markCommitted(transactions);
     this.groups++;
     this.committed += transactions.length;
     if (this.#host.tracing) {
@@ -310,4 +323,8 @@ export class GroupCommit implements CommitSteps {
     if (this.#staged.length > 0) this.#start();
     else done(undefined);
   }
+}
+
+function oldestOf(transaction: Transaction, other: Transaction | undefined): Transaction {
+  return other !== undefined && other.id < transaction.id ? other : transaction;
 }

@@ -1,10 +1,13 @@
 /** What kv-wal adds to INFO. */
 import type { InfoSection } from "../common/engine.ts";
 import type { GroupCommit } from "./group-commit.ts";
+import type { Interleaving } from "./interleaving.ts";
 import type { Storage } from "./storage.ts";
 
-export function walInfo(storage: Storage, commits: GroupCommit): InfoSection {
+export function walInfo(storage: Storage, commits: GroupCommit, transactions: Interleaving): InfoSection {
   const { redo, pool, cleaner, binlog, header, purge, tree, doublewrite } = storage;
+  const { undo, views, versions } = storage;
+  const { interactive, locks } = transactions;
   const { log } = redo;
   const hitRatio = pool.requests === 0 ? 1 : 1 - pool.loads / pool.requests;
   return {
@@ -34,7 +37,17 @@ export function walInfo(storage: Storage, commits: GroupCommit): InfoSection {
       ["transactions_committed", commits.committed],
       ["transactions_undecided", commits.undecided],
       ["commit_groups", commits.groups],
+      ["transactions_open", interactive.count],
+      ["transactions_rolled_back", interactive.rolledBack],
+      ["read_views", views.openCount],
+      ["history_list_length", undo.headers - purge.headersPassed - views.activeCount],
       ["undo_pages_purged", purge.pagesFreed],
+      ["rows_delete_marked", versions.markedRows],
+      ["locks_held_or_wanted", locks.size],
+      ["lock_waits", locks.waits],
+      ["lock_waits_current", locks.waiters],
+      ["lock_timeouts", transactions.timeouts],
+      ["deadlocks", transactions.deadlocks],
       ["binlog_file", binlog.path],
       ["binlog_position", binlog.log.written],
       ["binlog_durable_position", binlog.log.durable],

@@ -21,6 +21,9 @@
  *             · transaction id (6) · roll pointer (6) · value
  *     node    0 key words hi, mid, low (3 × 4) · 12 tail length (2) · 14 zero (2) · 16 tail · child page (4)
  *
+ * Flags of a leaf record: FLAG_EXTERNAL, and FLAG_DELETED, the delete mark: the row is gone, but somebody may want an older
+ * version of it; purge removes it then (purge.ts).
+ *
  * Keys are compared word by word, then by tail as memcmp. In a node, the first record counts as smaller than every key.
  *
  * Invariants: P1 slots are strictly ascending in key order (a node's from its second on). P2 heap top + 2 × records <=
@@ -56,6 +59,8 @@ export const RECORD_SYSTEM_BYTES = 12;
 export const VALUE_LENGTH_MASK = 0x1fff;
 /** The rest of the value is in overflow pages; the value ends with a reference to them (overflow.ts). */
 export const FLAG_EXTERNAL = 0x8000;
+/** The row has been deleted; its record stays for those who may want an older version (undo-log.ts MARK). */
+export const FLAG_DELETED = 0x4000;
 /** The largest record: two of them and their slots fit into an empty page (P5). */
 export const RECORD_BYTES_MAX = ((PAGE_SIZE - PAGE_BODY_AT) / 2 - 4) & ~3;
 
@@ -139,6 +144,18 @@ export class Arena {
 
   isExternal(record: number): boolean {
     return (this.halves[(record + RECORD_VALUE_LENGTH_AT) >> 1]! & FLAG_EXTERNAL) !== 0;
+  }
+
+  isDeleted(record: number): boolean {
+    return (this.halves[(record + RECORD_VALUE_LENGTH_AT) >> 1]! & FLAG_DELETED) !== 0;
+  }
+
+  /** The transaction that made this version of a row, and the undo record with the version before. */
+  transactionOf(record: number): number {
+    return readU48(this.bytes, this.valueAt(record) - RECORD_SYSTEM_BYTES);
+  }
+  rollPointerOf(record: number): number {
+    return readU48(this.bytes, this.valueAt(record) - RECORD_SYSTEM_BYTES + 6);
   }
 
   /** The child page of a node record. */

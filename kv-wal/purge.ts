@@ -1,26 +1,36 @@
 /**
- * Purge: forgets undo that nobody can want any more, and frees what it kept alive.
+ * Purge: forgets undo that nobody can want any more, and removes what it kept alive.
  *
- * It follows the undo log from its oldest record to the first one of a transaction that is not over. There are no readers
- * of old versions yet; read views will be one more bound. On its way it frees the chains that updates and deletes of
- * committed transactions dropped (marking the record in the same mini-transaction, so that a crash never frees twice), and
- * each page that it has passed, except the newest.
+ * It follows the undo log from its oldest record to the header of the first transaction that is not over, or that an open
+ * view does not see (read-view.ts V1). On its way it removes rows with a delete mark, frees the chains that updates and
+ * deletes of committed transactions dropped (marking the record in the same mini-transaction, so that a crash never does it
+ * twice), and frees each page that it has passed, except the newest. A view that stays open holds all of it; when it closes,
+ * purge goes on.
+ *
+ * A marked row is removed only if it still is the version that the MARK record made: its roll pointer says so. A transaction
+ * that took the row over meanwhile and is rolled back later does not bring the mark back (rollback.ts).
  */
-
+import { sliceBytes } from "../common/bytes.ts";
+import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { readU16 } from "./bytes-view.ts";
+import { readU16, readU32 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import { chainPages, REFERENCE_BYTES, readReference } from "./overflow.ts";
 import { PAGE_BODY_AT, PAGE_SIZE, PAGE_TOP_AT } from "./page.ts";
+import type { ReadViews, UndoBound } from "./read-view.ts";
+import type { RowVersions } from "./row-versions.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import {
   DONE,
   FREES_CHAIN,
   offsetPart,
   pagePart,
+  pointerTo,
   UNDO_BODY_AT,
   UNDO_MARK_AT,
   UNDO_SIZE_AT,
+  UNDO_TAIL_AT,
+  UNDO_TAIL_LENGTH_AT,
   Undo,
   type UndoLog,
 } from "./undo-log.ts";
@@ -29,17 +39,34 @@ export class Purge {
   readonly #pool: BufferPool;
   readonly #mini: MiniTransaction;
   readonly #header: SpaceHeader;
+  readonly #tree: BTree;
   readonly #undo: UndoLog;
+  readonly #views: ReadViews;
+  readonly #versions: RowVersions;
   /** Where it goes on: page and offset of the next record. Not durable: marks and freed pages say the same. */
   #page = 0;
   #offset = PAGE_BODY_AT;
   pagesFreed = 0;
+  rowsRemoved = 0;
+  /** TRANSACTION records passed since the start. */
+  headersPassed = 0;
 
-  constructor(pool: BufferPool, mini: MiniTransaction, header: SpaceHeader, undo: UndoLog) {
+  constructor(
+    pool: BufferPool,
+    mini: MiniTransaction,
+    header: SpaceHeader,
+    tree: BTree,
+    undo: UndoLog,
+    views: ReadViews,
+    versions: RowVersions,
+  ) {
     this.#pool = pool;
     this.#mini = mini;
     this.#header = header;
+    this.#tree = tree;
     this.#undo = undo;
+    this.#views = views;
+    this.#versions = versions;
   }
 
   /** Whether a whole page of undo waits. */
@@ -48,11 +75,14 @@ export class Purge {
   }
 
   /**
-   * Goes on up to the record `bound` (the TRANSACTION record of the oldest transaction that is not over; undefined: none is),
-   * through at most `pagesMax` pages.
+   * Goes on as far as it may, through at most `pagesMax` pages. `undecided` is the oldest transaction that has ended and is
+   * not committed.
    */
-  run(bound: number | undefined, pagesMax: number): void {
-    const stopPage = bound === undefined ? -1 : pagePart(bound);
+  run(undecided: UndoBound | undefined, pagesMax: number): void {
+    const bound = this.#views.oldestNeeded(undecided);
+    // A view from before the first undo page wants all of it.
+    if (bound?.header === 0) return;
+    const stopPage = bound === undefined ? -1 : pagePart(bound.header);
     for (let pages = 0; pages < pagesMax; pages++) {
       const page = this.#header.oldestUndo;
       if (page === 0) return;
@@ -60,7 +90,7 @@ export class Purge {
         this.#page = page;
         this.#offset = PAGE_BODY_AT;
       }
-      this.#purgePage(page, page === stopPage ? offsetPart(bound!) : PAGE_SIZE);
+      this.#purgePage(page, page === stopPage ? offsetPart(bound!.header) : PAGE_SIZE);
       if (page === stopPage || page === this.#undo.newestPage) return;
       this.#undo.freeOldest();
       this.pagesFreed++;
@@ -75,25 +105,58 @@ export class Purge {
     const base = frame * PAGE_SIZE;
     const top = Math.min(arena.halves[(base + PAGE_TOP_AT) >> 1]!, stop);
     for (; this.#offset < top; this.#offset += readU16(arena.bytes, base + this.#offset + UNDO_SIZE_AT)) {
-      this.#freeDropped(frame, this.#offset);
+      const record = base + this.#offset;
+      const type = arena.bytes[record]!;
+      if (type === Undo.TRANSACTION) this.headersPassed++;
+      else if (arena.bytes[record + UNDO_MARK_AT] === DONE) continue;
+      else if (type === Undo.MARK) this.#removeRow(frame, page, this.#offset);
+      else if (type === Undo.UPDATE || type === Undo.DELETE) this.#freeDropped(frame, this.#offset);
     }
     this.#pool.unpin(frame);
   }
 
-  /** Frees the chain that the change behind this record dropped. */
-  #freeDropped(frame: number, offset: number): void {
+  /** Removes the row that the deletion behind this record has marked, and frees its chain. */
+  #removeRow(frame: number, page: number, offset: number): void {
     const { arena } = this.#pool;
     const { bytes } = arena;
     const record = frame * PAGE_SIZE + offset;
-    const type = bytes[record]!;
-    if ((type !== Undo.UPDATE && type !== Undo.DELETE) || bytes[record + UNDO_MARK_AT] !== FREES_CHAIN) return;
-    const row = record + UNDO_BODY_AT;
-    if (!arena.isExternal(row)) return;
-    const chain = readReference(bytes, arena.valueAt(row) + arena.valueLength(row) - REFERENCE_BYTES);
-    this.#pool.beginOperation();
+    const key = record + UNDO_BODY_AT;
+    const tail = sliceBytes(
+      bytes,
+      record + UNDO_TAIL_AT,
+      record + UNDO_TAIL_AT + readU16(bytes, record + UNDO_TAIL_LENGTH_AT),
+    );
+    const tree = this.#tree;
+    const found = tree.search(readU32(bytes, key), readU32(bytes, key + 4), readU32(bytes, key + 8), tail);
+    const isThatVersion = found && arena.rollPointerOf(tree.record) === pointerTo(page, offset);
     this.#mini.begin();
-    this.#header.freeChain(chain.first, chain.last, chainPages(chain.keyBytes + chain.bodyBytes));
+    if (isThatVersion) {
+      tree.delete();
+      this.#versions.markedRows--;
+      this.rowsRemoved++;
+    }
+    this.#freeChain(record);
     this.#mini.patchByte(frame, offset + UNDO_MARK_AT, DONE);
     this.#mini.commit();
+  }
+
+  /** Frees the chain that the change behind this record dropped. */
+  #freeDropped(frame: number, offset: number): void {
+    const record = frame * PAGE_SIZE + offset;
+    if (this.#pool.arena.bytes[record + UNDO_MARK_AT] !== FREES_CHAIN) return;
+    this.#pool.beginOperation();
+    this.#mini.begin();
+    this.#freeChain(record);
+    this.#mini.patchByte(frame, offset + UNDO_MARK_AT, DONE);
+    this.#mini.commit();
+  }
+
+  /** Frees the old row's chain if it has one that goes with it, in the mini-transaction. */
+  #freeChain(record: number): void {
+    const { arena } = this.#pool;
+    const row = record + UNDO_BODY_AT;
+    if (arena.bytes[record + UNDO_MARK_AT] !== FREES_CHAIN || !arena.isExternal(row)) return;
+    const chain = readReference(arena.bytes, arena.valueAt(row) + arena.valueLength(row) - REFERENCE_BYTES);
+    this.#header.freeChain(chain.first, chain.last, chainPages(chain.keyBytes + chain.bodyBytes));
   }
 }

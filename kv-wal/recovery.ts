@@ -65,6 +65,9 @@ export function recoverStorage(host: Host, storage: Storage, options: RecoveryOp
     storage.purge.run(undefined, EVERYTHING);
     report.ended("purge");
   }
+  // Purge has removed every row with a delete mark; where it did not run, readers look for marks.
+  storage.versions.markedRows = force < Force.NO_BACKGROUND ? 0 : 1;
+  storage.purge.headersPassed = 0;
   storage.redo.flushNow();
   if (options.resize === true && force === 0) resizeRedo(host, storage, options, report);
   for (const page of storage.space.damagedPages) report.line(`passed over ${storage.space.damaged(page).message}`);

@@ -1,14 +1,18 @@
 /**
  * Rolling back: the undo records of a transaction, newest first, each in one mini-transaction with the mark that it is
  * done (undo-log.ts U2). Crashed half way, it goes on with the records that are not done (I7).
+ *
+ * A transaction that took over a row with a delete mark gives the mark back; but if purge has passed, or may pass, the MARK
+ * record of that deletion (purge.ts), nobody would remove the row any more: then it is removed here.
  */
 import { assert } from "../common/assert.ts";
 import { sliceBytes } from "../common/bytes.ts";
 import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, readU16, readU32 } from "./bytes-view.ts";
+import { copyBytes, readU16, readU32, readU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import {
+  FLAG_DELETED,
   PAGE_SIZE,
   RECORD_BYTES_MAX,
   RECORD_SYSTEM_BYTES,
@@ -16,6 +20,7 @@ import {
   RECORD_VALUE_LENGTH_AT,
   VALUE_LENGTH_MASK,
 } from "./page.ts";
+import type { RowVersions } from "./row-versions.ts";
 import { countRow } from "./rows/layout.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import {
@@ -24,6 +29,7 @@ import {
   pagePart,
   UNDO_BODY_AT,
   UNDO_MARK_AT,
+  UNDO_PREVIOUS_AT,
   UNDO_SIZE_AT,
   UNDO_TAIL_AT,
   UNDO_TAIL_LENGTH_AT,
@@ -37,20 +43,37 @@ export class Rollback {
   readonly #header: SpaceHeader;
   readonly #tree: BTree;
   readonly #undo: UndoLog;
+  readonly #versions: RowVersions;
   /** A copy of the undo record, so that its page may move while the row is found. */
   readonly #copy = Buffer.alloc(PAGE_SIZE);
   readonly #row = Buffer.alloc(RECORD_BYTES_MAX);
 
-  constructor(pool: BufferPool, mini: MiniTransaction, header: SpaceHeader, tree: BTree, undo: UndoLog) {
+  constructor(
+    pool: BufferPool,
+    mini: MiniTransaction,
+    header: SpaceHeader,
+    tree: BTree,
+    undo: UndoLog,
+    versions: RowVersions,
+  ) {
     this.#pool = pool;
     this.#mini = mini;
     this.#header = header;
     this.#tree = tree;
     this.#undo = undo;
+    this.#versions = versions;
   }
 
-  /** Undoes one record. */
-  undo(pointer: number): void {
+  /** Undoes the records of one transaction from `last` back to `until`, which stays. */
+  undoBackTo(last: number, until: number, keptFrom: number): void {
+    for (let pointer = last; pointer !== until; ) pointer = this.undo(pointer, keptFrom);
+  }
+
+  /**
+   * Undoes one record; returns the one before it of the same transaction. The undo records of transactions with ids from
+   * `keptFrom` on have not been purged.
+   */
+  undo(pointer: number, keptFrom: number): number {
     this.#pool.beginOperation();
     const base = this.#pool.fetch(pagePart(pointer)) * PAGE_SIZE + offsetPart(pointer);
     const { bytes } = this.#pool.arena;
@@ -59,9 +82,10 @@ export class Rollback {
     assert(record[UNDO_MARK_AT] !== DONE, "rollback: a record is undone once");
     const type = record[0]!;
     if (type === Undo.NEW_CHAIN || type === Undo.SWAP) this.#undoOther(type);
-    else this.#undoRow(type);
+    else this.#undoRow(type, keptFrom);
     this.#undo.setByte(pointer, UNDO_MARK_AT, DONE);
     this.#mini.commit();
+    return readU48(record, UNDO_PREVIOUS_AT);
   }
 
   /** Begins the mini-transaction, as `#undoRow`. */
@@ -76,7 +100,7 @@ export class Rollback {
     if (first !== 0) this.#header.freeChain(first, readU32(this.#copy, body + 4), readU32(this.#copy, body + 8));
   }
 
-  #undoRow(type: number): void {
+  #undoRow(type: number, keptFrom: number): void {
     const record = this.#copy;
     const hi = readU32(record, UNDO_BODY_AT);
     const mid = readU32(record, UNDO_BODY_AT + 4);
@@ -88,10 +112,23 @@ export class Rollback {
     if (type === Undo.INSERT) this.#tree.delete();
     else {
       const length = this.#oldRow(tailEnd - UNDO_TAIL_AT);
-      if (type === Undo.UPDATE) this.#tree.replace(this.#row, length);
-      else this.#tree.insert(this.#row, length);
+      if (type === Undo.DELETE) this.#tree.insert(this.#row, length);
+      else if (this.#wasMarked && readU48(this.#row, tailEnd - UNDO_TAIL_AT + RECORD_TAIL_AT) < keptFrom) {
+        this.#tree.delete();
+      } else {
+        this.#tree.replace(this.#row, length);
+        if (this.#wasMarked) this.#versions.markedRows++;
+      }
     }
-    if (type !== Undo.UPDATE) countRow(this.#header, hi, mid, type === Undo.INSERT ? -1 : 1);
+    if (type === Undo.MARK) this.#versions.markedRows--;
+    const isCounted = type === Undo.INSERT || (type === Undo.UPDATE && this.#wasMarked);
+    if (isCounted) countRow(this.#header, hi, mid, -1);
+    else if (type !== Undo.UPDATE) countRow(this.#header, hi, mid, 1);
+  }
+
+  /** Whether the old row in the copied undo record has a delete mark. */
+  get #wasMarked(): boolean {
+    return (readU16(this.#copy, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & FLAG_DELETED) !== 0;
   }
 
   /** The old row out of the undo record; returns its length. */

@@ -133,6 +133,11 @@ export class SpaceHeader {
     this.#mini.patchU32(this.#frame, UNDO_NEWEST_AT, page);
   }
 
+  /** The id that will be given next. */
+  get nextId(): number {
+    return this.#nextId;
+  }
+
   /** The next id, never given before; outside a mini-transaction. */
   takeId(): number {
     if (this.#nextId >= this.idLimit) this.#raiseIdLimit(this.#nextId + ID_BATCH);

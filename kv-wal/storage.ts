@@ -7,14 +7,17 @@ import { Doublewrite } from "./doublewrite.ts";
 import { MiniTransaction } from "./mini-transaction.ts";
 import { PageCleaner } from "./page-cleaner.ts";
 import { Purge } from "./purge.ts";
+import { ReadViews } from "./read-view.ts";
 import { RedoLog } from "./redo-log.ts";
 import { RedoRing } from "./redo-ring.ts";
 import { Rollback } from "./rollback.ts";
+import { RowVersions } from "./row-versions.ts";
 import { RowStore } from "./rows/row-store.ts";
 import { SpaceHeader } from "./space-header.ts";
 import { SpaceTrimmer } from "./space-trimmer.ts";
 import { Tablespace } from "./tablespace.ts";
 import { Transactions } from "./transaction.ts";
+import { TransactionStates } from "./transaction-states.ts";
 import { UndoLog } from "./undo-log.ts";
 
 export class Storage {
@@ -29,9 +32,12 @@ export class Storage {
   readonly tree: BTree;
   readonly undo: UndoLog;
   readonly trimmer: SpaceTrimmer;
+  readonly views = new ReadViews();
+  readonly versions: RowVersions;
   readonly purge: Purge;
   readonly rollback: Rollback;
   readonly transactions: Transactions;
+  readonly states: TransactionStates;
   readonly rows: RowStore;
 
   constructor(host: Host, frames: number) {
@@ -45,10 +51,13 @@ export class Storage {
     this.undo = new UndoLog(this.pool, this.mini, this.header);
     const { freeSpace } = this.header;
     this.trimmer = new SpaceTrimmer(this.pool, freeSpace, this.tree, this.undo, this.space, this.redo, this.cleaner);
-    this.purge = new Purge(this.pool, this.mini, this.header, this.undo);
-    this.rollback = new Rollback(this.pool, this.mini, this.header, this.tree, this.undo);
-    this.transactions = new Transactions(host, this.pool, this.mini, this.header, this.tree, this.undo);
-    this.rows = new RowStore(this.pool, this.tree, this.header, this.transactions);
+    this.versions = new RowVersions(this.pool);
+    const { pool, mini, header, tree, undo, views, versions } = this;
+    this.purge = new Purge(pool, mini, header, tree, undo, views, versions);
+    this.rollback = new Rollback(pool, mini, header, tree, undo, versions);
+    this.transactions = new Transactions(host, pool, mini, header, tree, undo, views, versions);
+    this.states = new TransactionStates(pool, mini, header, undo, this.transactions);
+    this.rows = new RowStore(pool, tree, header, this.transactions, versions);
   }
 
   close(): void {

@@ -1,13 +1,18 @@
 /**
- * Transactions: row changes with undo, a state in the undo log, rollback.
+ * Transactions: row changes with undo.
  *
  * The first change of a command begins one (lazily); `end` ends it; it is prepared and committed with its group
  * (write-path.ts). Commands run one after another, so its rows are visible to the commands that follow before it is
  * durable: that is safe because their replies wait for the same log positions (I1), and because log order is execution
  * order: after a crash the transactions that survive are a prefix, and undoing the others in reverse order is exact.
  *
- * Each row change is one mini-transaction: undo record → redo of the row → the row in its page, and the counts in the
- * space header when the row is one that is counted.
+ * An interactive transaction (interactive.ts) is entered and left around each of its commands. Others run meanwhile; but nobody
+ * changes a row that it has changed (lock-table.ts): its order among those who meet it is that of the logs, too.
+ *
+ * A delete removes the row at once if no view is open and the transaction is not interactive. Otherwise the row gets a delete
+ * mark, an insert of the same key takes it over, and purge removes it when no view can want it any more.
+ *
+ * Each row change is one mini-transaction: undo record → redo of the row → the row in its page; and the row's count.
  */
 import { assert, present } from "../common/assert.ts";
 import { type Bytes, writeBytes } from "../common/bytes.ts";
@@ -19,6 +24,7 @@ import type { MiniTransaction } from "./mini-transaction.ts";
 import { appendPage, type Chain, OVERFLOW_PAYLOAD } from "./overflow.ts";
 import {
   type Arena,
+  FLAG_DELETED,
   PAGE_SIZE,
   RECORD_BYTES_MAX,
   RECORD_SYSTEM_BYTES,
@@ -26,29 +32,35 @@ import {
   RECORD_TAIL_LENGTH_AT,
   RECORD_VALUE_LENGTH_AT,
 } from "./page.ts";
+import type { ReadViews } from "./read-view.ts";
 import { Redo } from "./redo-records.ts";
+import type { RowVersions } from "./row-versions.ts";
 import { countRow } from "./rows/layout.ts";
 import type { SpaceHeader } from "./space-header.ts";
+import type { Transaction } from "./transaction-states.ts";
 import {
   FREES_CHAIN,
+  INTERACTIVE_BYTES,
   NEW_CHAIN_BYTES,
-  ROLLED_BACK,
   SWAP_BYTES,
   TRANSACTION_BYTES,
   UNDO_BODY_AT,
   UNDO_MARK_AT,
   UNDO_PREVIOUS_AT,
-  UNDO_STATE_AT,
   UNDO_TAIL_AT,
   Undo,
   type UndoLog,
 } from "./undo-log.ts";
 
-/** What a transaction is outside the undo log. */
-export interface Transaction {
-  readonly id: number;
-  /** Roll pointer of its TRANSACTION record. */
-  readonly header: number;
+/** Where an interactive transaction is in the undo log, between its commands. */
+export class InteractiveUndo {
+  /** 0: it has changed nothing yet. */
+  id = 0;
+  header = 0;
+  /** Its newest record. */
+  last = 0;
+  /** Undo records written. */
+  changes = 0;
 }
 
 export class Transactions {
@@ -59,15 +71,30 @@ export class Transactions {
   readonly #header: SpaceHeader;
   readonly #tree: BTree;
   readonly #undo: UndoLog;
+  readonly #views: ReadViews;
+  readonly #versions: RowVersions;
   readonly #record = Buffer.alloc(RECORD_BYTES_MAX);
   /** The running transaction; 0: none has begun. */
   #id = 0;
   #headerPointer = 0;
   #last = 0;
-  /** Whether a command runs: only then may rows change. */
+  /** The interactive transaction that is running; undefined: a command on its own runs. */
+  #interactive: InteractiveUndo | undefined;
+  /** Whether a command runs that writes: only then may rows change. */
   mayChange = false;
+  /** Whether something else runs that no group commit must get into: a command that reads, a rollback. */
+  isOccupied = false;
 
-  constructor(host: Host, pool: BufferPool, mini: MiniTransaction, header: SpaceHeader, tree: BTree, undo: UndoLog) {
+  constructor(
+    host: Host,
+    pool: BufferPool,
+    mini: MiniTransaction,
+    header: SpaceHeader,
+    tree: BTree,
+    undo: UndoLog,
+    views: ReadViews,
+    versions: RowVersions,
+  ) {
     this.#host = host;
     this.#pool = pool;
     this.#arena = pool.arena;
@@ -75,11 +102,13 @@ export class Transactions {
     this.#header = header;
     this.#tree = tree;
     this.#undo = undo;
+    this.#views = views;
+    this.#versions = versions;
   }
 
   /** Whether something is under way that a group commit must not get into. */
   get busy(): boolean {
-    return this.mayChange || this.#mini.isOpen;
+    return this.mayChange || this.isOccupied || this.#mini.isOpen;
   }
 
   get running(): boolean {
@@ -94,8 +123,28 @@ export class Transactions {
       return;
     }
     const id = this.#header.takeId();
-    this.#undo.ensureRoom(size + TRANSACTION_BYTES);
+    this.#undo.ensureRoom(size + INTERACTIVE_BYTES);
     this.#id = id;
+  }
+
+  /** The interactive transaction goes on: the changes that follow are its own. */
+  enter(transaction: InteractiveUndo): void {
+    assert(this.#id === 0 && this.#interactive === undefined, "transaction: one runs at a time");
+    this.#interactive = transaction;
+    this.#id = transaction.id;
+    this.#headerPointer = transaction.header;
+    this.#last = transaction.last;
+  }
+
+  /** Its command is over. */
+  leave(): void {
+    const transaction = present(this.#interactive, "transaction: left after it was entered");
+    transaction.id = this.#id;
+    transaction.header = this.#headerPointer;
+    transaction.last = this.#last;
+    this.#interactive = undefined;
+    this.#id = 0;
+    this.#last = 0;
   }
 
   /**
@@ -105,20 +154,34 @@ export class Transactions {
   #append(type: number, size: number): number {
     const first = this.#last === 0;
     let pointer = this.#undo.nextPointer;
+    let headerBytes = 0;
+    const interactive = this.#interactive;
     if (first) {
+      headerBytes = interactive === undefined ? TRANSACTION_BYTES : INTERACTIVE_BYTES;
       this.#headerPointer = pointer;
       this.#last = pointer;
-      pointer += TRANSACTION_BYTES;
+      pointer += headerBytes;
     }
-    const at = this.#undo.append(type, size, this.#id, first);
+    if (interactive !== undefined) {
+      if (first) this.#views.began(this.#id, this.#headerPointer);
+      interactive.changes++;
+    }
+    const at = this.#undo.append(type, size, this.#id, headerBytes);
     writeU48(this.#mini.buffer, at + UNDO_PREVIOUS_AT, this.#last);
     this.#last = pointer;
     return at;
   }
 
-  /** Inserts a row at the position of the tree's last search, which did not find the key. The value is head + rest. */
+  /**
+   * Inserts a row at the position of the tree's last search, which did not find the key, or found it with a delete mark. The
+   * value is head + rest.
+   */
   insert(hi: number, mid: number, low: number, tail: Bytes, flags: number, head: Bytes, rest: Bytes): void {
     const tree = this.#tree;
+    if (tree.found) {
+      this.#takeOver(flags, head, rest);
+      return;
+    }
     const size = (UNDO_TAIL_AT + tail.length + 3) & ~3;
     this.#ready(size);
     this.#mini.begin();
@@ -156,26 +219,68 @@ export class Transactions {
       writeBytes(buffer, rest, writeHead(buffer, head, system + RECORD_SYSTEM_BYTES));
       this.#mini.apply();
     } else {
-      const keyBytes = valueAt - RECORD_SYSTEM_BYTES - record;
-      copyBytes(arena.bytes, record, this.#record, 0, keyBytes);
-      const size = this.#finishRecord(this.#record, keyBytes, flags, head, rest);
       assert(this.#tree.slot === slot, "transaction: the position is still there");
-      this.#tree.replace(this.#record, size);
+      this.#replace(record, flags, head, rest);
     }
+    if (this.#host.tracing) this.#traceChange("row");
+    this.#mini.commit();
+  }
+
+  /** Gives the record a value of any length, in the mini-transaction. */
+  #replace(record: number, flags: number, head: Bytes, rest: Bytes): void {
+    const arena = this.#arena;
+    const keyBytes = arena.valueAt(record) - RECORD_SYSTEM_BYTES - record;
+    copyBytes(arena.bytes, record, this.#record, 0, keyBytes);
+    const size = this.#finishRecord(this.#record, keyBytes, flags, head, rest);
+    this.#tree.replace(this.#record, size);
+  }
+
+  /** Makes a row with a delete mark a row again. Its chain, if it has one, is freed with the version that was deleted. */
+  #takeOver(flags: number, head: Bytes, rest: Bytes): void {
+    const { record } = this.#tree;
+    assert(this.#arena.isDeleted(record), "transaction: a key is inserted once");
+    const hi = this.#arena.words[record >> 2]!;
+    const mid = this.#arena.words[(record >> 2) + 1]!;
+    this.#appendOld(Undo.UPDATE, false);
+    this.#replace(record, flags, head, rest);
+    countRow(this.#header, hi, mid, 1);
+    this.#versions.markedRows--;
     if (this.#host.tracing) this.#traceChange("row");
     this.#mini.commit();
   }
 
   /** Deletes the row that the tree's last search found, and its chain if it has one. */
   delete(): void {
-    const record = this.#tree.record;
+    const { frame, record } = this.#tree;
     const hi = this.#arena.words[record >> 2]!;
     const mid = this.#arena.words[(record >> 2) + 1]!;
+    if (this.#interactive !== undefined || this.#views.openCount > 0) {
+      this.#appendOld(Undo.MARK, this.#arena.isExternal(record));
+      this.#mark(frame, record);
+      countRow(this.#header, hi, mid, -1);
+      this.#versions.markedRows++;
+      if (this.#host.tracing) this.#traceChange("row");
+      this.#mini.commit();
+      return;
+    }
     this.#appendOld(Undo.DELETE, this.#arena.isExternal(record));
     this.#tree.delete();
     countRow(this.#header, hi, mid, -1);
     if (this.#host.tracing) this.#traceChange("row");
     this.#mini.commit();
+  }
+
+  /** Sets the delete mark, in the mini-transaction. */
+  #mark(frame: number, record: number): void {
+    const base = frame * PAGE_SIZE;
+    const flagsAt = record + RECORD_VALUE_LENGTH_AT;
+    let at = this.#mini.open(Redo.PATCH, frame, flagsAt - base, 2);
+    writeU16(this.#mini.buffer, at, this.#arena.halves[flagsAt >> 1]! | FLAG_DELETED);
+    this.#mini.apply();
+    const systemAt = this.#arena.valueAt(record) - RECORD_SYSTEM_BYTES;
+    at = this.#mini.open(Redo.PATCH, frame, systemAt - base, RECORD_SYSTEM_BYTES);
+    this.#writeSystem(this.#mini.buffer, at);
+    this.#mini.apply();
   }
 
   /** Exchanges two databases (SWAPDB). */
@@ -218,34 +323,10 @@ export class Transactions {
   /** Ends the running transaction: all its changes are in the redo buffer. */
   end(): Transaction {
     assert(this.#id !== 0, "transaction: one runs");
-    const transaction = { id: this.#id, header: this.#headerPointer };
+    const transaction = { id: this.#id, xid: this.#id, header: this.#headerPointer, isInteractive: false };
     this.#id = 0;
     this.#last = 0;
     return transaction;
-  }
-
-  /** Marks the transactions up to this one as prepared. */
-  markPrepared(last: Transaction): void {
-    assert(!this.busy && this.#id === 0, "transaction: none is half way when others are marked");
-    this.#mini.begin();
-    this.#header.setPreparedUpTo(last.id);
-    this.#mini.commit();
-  }
-
-  /** Marks the transactions up to this one as committed. */
-  markCommitted(last: Transaction): void {
-    assert(!this.busy && this.#id === 0, "transaction: none is half way when others are marked");
-    this.#mini.begin();
-    this.#header.setCommittedUpTo(last.id);
-    this.#mini.commit();
-  }
-
-  /** Recovery: all changes of the transaction have been undone. */
-  markRolledBack(transaction: Transaction): void {
-    this.#pool.beginOperation();
-    this.#mini.begin();
-    this.#undo.setByte(transaction.header, UNDO_STATE_AT, ROLLED_BACK);
-    this.#mini.commit();
   }
 
   /** The undo record with the old version of the row at the position; begins the mini-transaction. */

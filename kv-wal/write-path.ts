@@ -24,7 +24,7 @@
  * The parts are interfaces, so that the lab can put them together in another order and show what breaks.
  */
 import type { Call } from "../common/command/call.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Transaction } from "./transaction-states.ts";
 
 /** What is committed together. */
 export interface Group {

@@ -134,6 +134,7 @@ const INTENDED: Readonly<Record<string, readonly string[]>> = {
     "swapdb.docs.arguments.1.type",
   ],
   "not told": ["debug.docs.doc_flags"],
+  "Redis has no interactive transactions": ["begin", "commit", "release", "rollback", "savepoint"],
 };
 
 t.test("COMMAND INFO and DOCS are Redis's, but for these intended differences", async (t) => {

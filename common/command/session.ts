@@ -7,6 +7,7 @@ import type { Bytes } from "../bytes.ts";
 import type { Config } from "../config.ts";
 import type { Watcher, WatchRegistry } from "../keyspace/watch.ts";
 import type { Command } from "./define.ts";
+import type { TransactionControl } from "./transactions.ts";
 
 /** Who runs commands. */
 export interface Session {
@@ -64,6 +65,11 @@ export interface Client {
   closeAfterReply(): void;
   /** Closes the connection at once, without its outstanding replies. */
   kill(): void;
+  /**
+   * The engine has refused to run the client's command now (`Engine.execute`), and there is a reason to run it again. May be
+   * called at any time; it is run in a later turn.
+   */
+  unblock(): void;
 }
 
 /** Which clients CLIENT PAUSE holds back: those that write, or all. */
@@ -72,6 +78,8 @@ export type PauseMode = "write" | "all";
 /** The server. */
 export interface ServerView {
   readonly config: Config;
+  /** Interactive transactions, if the engine has them. */
+  readonly transactions?: TransactionControl | undefined;
   /** Present in a server with connections. */
   readonly services?: ServerServices;
 }

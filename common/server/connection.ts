@@ -9,6 +9,8 @@
  *     "output"      its replies gather faster than they can leave, or its    they have left
  *                   requests faster than what they write gets durable
  *     "pause"       CLIENT PAUSE holds back the command it has just read     the pause ends
+ *     "lock"        the command it has just read needs what another client   the engine says so
+ *                   has locked
  */
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
@@ -18,7 +20,7 @@ import type { Host } from "../host.ts";
 import { Watcher, type WatchRegistry } from "../keyspace/watch.ts";
 import { BROKEN, COMMAND, type RequestLimits, RequestReader } from "../resp/request-reader.ts";
 import { ClientCall } from "./client-call.ts";
-import type { Caller, Dispatcher } from "./dispatch.ts";
+import type { Caller, Dispatcher, Hindrance } from "./dispatch.ts";
 import type { Statistics } from "./statistics.ts";
 import type { Receiver, Transport } from "./transport.ts";
 import type { Output, Sender, Turn } from "./turn.ts";
@@ -29,7 +31,7 @@ const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Most bytes of requests that run while earlier turns of their client are not settled (a slow fsync). */
 const UNSETTLED_INPUT_BYTES_MAX = 8 * 1024 * 1024;
 
-type Stall = "turn" | "output" | "pause";
+type Stall = "turn" | "output" | Hindrance;
 
 /** The server as a connection sees it. */
 export interface ConnectionServer extends ServerView {
@@ -69,7 +71,7 @@ export class Connection implements Caller, Session, Sender, Receiver {
   readonly #transport: Transport;
   readonly #reader: RequestReader;
   #stall: Stall | undefined;
-  /** The last request read waits in the reader to be run (CLIENT PAUSE). */
+  /** The last request read waits in the reader to be run (CLIENT PAUSE, locks). */
   #heldBack = false;
   #inputThisTurn = 0;
   #joined = false;
@@ -149,9 +151,10 @@ export class Connection implements Caller, Session, Sender, Receiver {
           if (outcome === BROKEN) this.#protocolError();
           if (outcome !== COMMAND) break;
         }
-        if (!server.dispatcher.run(this, reader.args)) {
+        const hindrance = server.dispatcher.run(this, reader.args);
+        if (hindrance !== undefined) {
           this.#heldBack = true;
-          this.#stallFor("pause");
+          this.#stallFor(hindrance);
           break;
         }
         if (this.#closing || this.#closed) break;
@@ -203,6 +206,19 @@ export class Connection implements Caller, Session, Sender, Receiver {
   /** CLIENT PAUSE has ended. */
   unpaused(): void {
     if (this.#stall === "pause") this.#goOn();
+  }
+
+  /** The command that waits for a lock may run now. */
+  unblock(): void {
+    if (!this.isBlocked || this.#closed) return;
+    this.#server.turn.next(() => {
+      if (this.isBlocked) this.#goOn();
+    });
+  }
+
+  /** Whether a command waits for a lock. */
+  get isBlocked(): boolean {
+    return this.#stall === "lock";
   }
 
   // What goes out.
@@ -264,6 +280,11 @@ export class Connection implements Caller, Session, Sender, Receiver {
 
   closeAfterReply(): void {
     if (this.#closing || this.#closed) return;
+    // Nobody waits for the answer any more.
+    if (this.isBlocked) {
+      this.kill();
+      return;
+    }
     this.#closing = true;
     this.#transport.pause();
     if (this.#unsettled === 0) this.#transport.end();
@@ -302,6 +323,7 @@ export class Connection implements Caller, Session, Sender, Receiver {
 
   reset(): void {
     this.endTransaction();
+    this.#server.transactions?.forget(this);
     this.select(0);
     this.call.reply.version = 2;
     this.name = "";

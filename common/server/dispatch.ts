@@ -24,12 +24,19 @@ import type { Turn } from "./turn.ts";
 const DIRECT_GROUPS: ReadonlySet<string> = new Set(["connection", "server", "transactions", "pubsub"]);
 /** Commands of those groups that meet keys: they may find an expired one, whose removal the engine logs. */
 const DATA_COMMANDS: ReadonlySet<string> = new Set(["exec", "watch", "dbsize", "swapdb", "flushdb", "flushall"]);
+/** Commands of those groups that are the engine's own business. */
+const ENGINE_COMMANDS: ReadonlySet<string> = new Set(["begin", "commit", "rollback", "savepoint", "release"]);
+/** Commands that do not write, but make durable what others wrote. */
+const COMMITTING: ReadonlySet<string> = new Set(["exec", "commit", "begin"]);
 /** Commands that run inside MULTI instead of being queued. */
 const NEVER_QUEUED: ReadonlySet<string> = new Set(["exec", "discard", "multi", "watch", "quit", "reset"]);
 /** Spellings ("Get", "gEt") that are found without folding; more than that is somebody playing. */
 const SPELLINGS_MAX = 4096;
 /** The preview of arguments in the error for an unknown command. */
 const PREVIEW_LENGTH_MAX = 128;
+
+/** Why a request cannot run now: CLIENT PAUSE holds it back, or somebody else has locked what it needs. */
+export type Hindrance = "pause" | "lock";
 
 /** A connection as dispatch sees it. */
 export interface Caller extends Client {
@@ -45,6 +52,7 @@ interface Entry {
   readonly queued: boolean;
   readonly writes: boolean;
   readonly isExec: boolean;
+  readonly commits: boolean;
   readonly statistics: CommandStatistics;
   readonly subcommands: ReadonlyMap<string, Entry> | undefined;
 }
@@ -77,37 +85,40 @@ export class Dispatcher {
     for (const [name, command] of commands) this.#entries.set(name, this.#entryOf(command));
   }
 
-  /** Runs, queues or refuses a request. False: CLIENT PAUSE holds it back, and nothing was done. */
-  run(caller: Caller, args: readonly Bytes[]): boolean {
+  /** Runs, queues or refuses a request. When it answers a hindrance, nothing was done, and the request is to be kept. */
+  run(caller: Caller, args: readonly Bytes[]): Hindrance | undefined {
     const name = args[0]!;
     let entry = this.#spellings.get(name) ?? this.#find(name);
     if (entry === undefined) {
       this.#refuseUnknown(caller, args);
-      return true;
+      return undefined;
     }
     if (entry.subcommands !== undefined && args.length > 1) {
       const subcommand = entry.subcommands.get(args[1]!.toLowerCase());
       if (subcommand === undefined) {
         this.#refuse(caller, entry, unknownSubcommandError(entry.command.name, args[1]!).message);
-        return true;
+        return undefined;
       }
       entry = subcommand;
     }
     if (!acceptsCount(entry.command, args.length)) {
       this.#refuse(caller, entry, arityError(entry.command.fullName).message);
-      return true;
+      return undefined;
     }
     const refusal = this.#engine.writeRefusal;
     if (refusal !== undefined && this.#writes(caller, entry)) {
       this.#refuse(caller, entry, refusal);
-      return true;
+      return undefined;
     }
-    if (this.paused !== undefined && (this.paused === "all" || this.#writes(caller, entry))) return false;
-    this.#statistics.commands++;
+    if (this.paused !== undefined && (this.paused === "all" || this.#writes(caller, entry))) return "pause";
     if (caller.transaction.open && entry.queued) this.#queue(caller, entry, args);
-    else if (caller.replyMode === "on") this.#execute(caller, entry, args);
-    else this.#executeSilently(caller, entry, args);
-    return true;
+    else if (
+      caller.replyMode === "on" ? !this.#execute(caller, entry, args) : !this.#executeSilently(caller, entry, args)
+    ) {
+      return "lock";
+    }
+    this.#statistics.commands++;
+    return undefined;
   }
 
   /** The requests at hand have been run: ends the timing of the last one. */
@@ -117,7 +128,8 @@ export class Dispatcher {
     this.#timed = undefined;
   }
 
-  #execute(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
+  /** False: the engine refuses to run it now. */
+  #execute(caller: Caller, entry: Entry, args: readonly Bytes[]): boolean {
     const { call } = caller;
     const { statistics } = entry;
     if (statistics !== this.#timed) this.#time(statistics);
@@ -128,23 +140,28 @@ export class Dispatcher {
     } else {
       call.command = entry.command;
       call.args = args;
-      this.#engine.execute(call);
-      if (entry.writes || entry.isExec) this.#turn.wrote();
+      if (!this.#engine.execute(call)) {
+        statistics.calls--;
+        return false;
+      }
+      if (entry.writes || entry.commits) this.#turn.wrote();
     }
     if (call.effects.count !== 0) call.effects.clear();
     if (errors !== this.#statistics.errorReplies) statistics.failed++;
+    return true;
   }
 
   /** Under CLIENT REPLY OFF or SKIP. CLIENT REPLY ON answers even then. */
-  #executeSilently(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
+  #executeSilently(caller: Caller, entry: Entry, args: readonly Bytes[]): boolean {
     const { reply } = caller.call;
     const mark = reply.mark;
     if (caller.replyMode === "skip-next") caller.replyMode = "skipping";
-    this.#execute(caller, entry, args);
+    if (!this.#execute(caller, entry, args)) return false;
     const mode = caller.replyMode as Caller["replyMode"];
-    if (mode === "on") return;
+    if (mode === "on") return true;
     reply.rewind(mark);
     if (mode === "skipping") caller.replyMode = "on";
+    return true;
   }
 
   #queue(caller: Caller, entry: Entry, args: readonly Bytes[]): void {
@@ -196,13 +213,14 @@ export class Dispatcher {
 
   #entryOf(command: Command): Entry {
     const { fullName, flags, about } = command;
-    const isData = DATA_COMMANDS.has(fullName) || command.keySpecs.length > 0;
+    const isData = DATA_COMMANDS.has(fullName) || ENGINE_COMMANDS.has(fullName) || command.keySpecs.length > 0;
     return {
       command,
       direct: DIRECT_GROUPS.has(about.group) && !isData && (flags & WRITE) === 0,
       queued: !NEVER_QUEUED.has(fullName),
       writes: (flags & WRITE) !== 0,
       isExec: fullName === "exec",
+      commits: COMMITTING.has(fullName),
       statistics: this.#statistics.of(fullName),
       subcommands:
         command.subcommands &&

@@ -30,6 +30,7 @@ export interface InfoSource {
   readonly runId: string;
   readonly port: number;
   readonly clientCount: number;
+  readonly blockedCount: number;
   clients(): Iterable<Client>;
 }
 
@@ -68,7 +69,7 @@ function clientsSection(server: InfoSource): Entries {
   return [
     ["connected_clients", server.clientCount],
     ["maxclients", server.config.number("maxclients")],
-    ["blocked_clients", 0],
+    ["blocked_clients", server.blockedCount],
     ["pubsub_clients", 0],
     ["watching_clients", [...server.clients()].filter((client) => client.transaction.watcher.keys.length > 0).length],
   ];

@@ -7,6 +7,7 @@
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
 import type { Client, PauseMode, ServerServices } from "../command/session.ts";
+import type { TransactionControl } from "../command/transactions.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
 import { CommandError } from "../errors.ts";
@@ -50,6 +51,7 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
   readonly services: ServerServices = this;
   readonly config: Config;
   readonly engine: Engine;
+  readonly transactions: TransactionControl | undefined;
   readonly host: Host;
   readonly turn: Turn;
   readonly statistics = new Statistics();
@@ -76,6 +78,7 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
     this.#options = options;
     this.config = config;
     this.engine = engine;
+    this.transactions = engine.transactions;
     this.host = host;
     this.startedAt = host.clock.now();
     this.runId = Buffer.from(host.random.bytes(20)).toString("hex");
@@ -114,6 +117,8 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
   disconnected(connection: Connection): void {
     this.#connections.delete(connection.id);
     this.#heldBack.delete(connection);
+    // Not at once: this may be in the middle of somebody's command, or of a settle.
+    if (this.transactions?.knows(connection) === true) this.turn.next(() => this.transactions!.forget(connection));
   }
 
   /** The disk or the program is broken. */
@@ -165,7 +170,7 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
     const timeoutMs = this.config.number("timeout") * 1000;
     for (const connection of this.#connections.values()) {
       if (connection.pendingBytes > 0 || connection.softLimitSince !== 0) this.checkOutputLimit(connection);
-      if (timeoutMs > 0 && this.turn.now - connection.lastRequestAt > timeoutMs) {
+      if (timeoutMs > 0 && !connection.isBlocked && this.turn.now - connection.lastRequestAt > timeoutMs) {
         this.log("verbose", `client ${connection.id} ${connection.address} closed: idle`);
         connection.kill();
       }
@@ -198,6 +203,13 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
 
   clients(): Iterable<Client> {
     return this.#connections.values();
+  }
+
+  /** Clients whose command waits for a lock. */
+  get blockedCount(): number {
+    let count = 0;
+    for (const connection of this.#connections.values()) if (connection.isBlocked) count++;
+    return count;
   }
 
   get clientCount(): number {

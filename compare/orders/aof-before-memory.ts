@@ -15,10 +15,9 @@ import { AofEngine } from "../../kv-aof/engine.ts";
 class AofBeforeMemory extends AofEngine {
   readonly #request = new Effects();
 
-  override execute(call: Call): void {
+  override execute(call: Call): boolean {
     if ((call.command.flags & WRITE) === 0) {
-      super.execute(call);
-      return;
+      return super.execute(call);
     }
     this.#request.push(call.db.index, call.args);
     this.log.append(this.#request, 0);
@@ -27,6 +26,7 @@ class AofBeforeMemory extends AofEngine {
     if (failure !== undefined) throw failure;
     this.apply(call);
     call.effects.clear();
+    return true;
   }
 }
 

@@ -29,7 +29,12 @@ export class RowDatabase implements Database {
   }
 
   get size(): number {
-    return this.#directory.rows.header.keys(this.#id);
+    const { rows } = this.#directory;
+    if (rows.versions.view === undefined) return rows.header.keys(this.#id);
+    // The stored count is that of the newest versions; the view's keys are counted, as InnoDB does for COUNT(*).
+    let count = 0;
+    rows.each(DIRECTORY_HI, this.#id, 0, () => ++count > 0);
+    return count;
   }
 
   get expiringCount(): number {
@@ -117,7 +122,7 @@ export class RowDatabase implements Database {
 
   randomKey(pick: (bound: number) => number): Bytes | undefined {
     const { rows } = this.#directory;
-    if (this.size === 0) return undefined;
+    if (rows.versions.inUse === 0 && this.size === 0) return undefined;
     for (let tries = 0; tries < RANDOM_TRIES; tries++) {
       const record = rows.random(DIRECTORY_HI, this.#id, pick);
       if (record === undefined) return undefined;
@@ -165,6 +170,8 @@ export class RowDatabase implements Database {
     rows.eachHi(expiryHi(this.#id), (record) => {
       if (keys.length + long.length >= count || timeOf(rows.mid(record), rows.low(record)) > events.now) return false;
       const tail = rows.tail(record);
+      // A key that somebody has locked stays until he has done with it.
+      if (rows.versions.inUse !== 0 && !this.#directory.mayExpire(this.index, tail)) return true;
       if (tail.length < LONG_TAIL) keys.push(tail);
       else long.push({ hash: readU32(rows.arena.bytes, rows.arena.valueAt(record)), tail });
       return true;

@@ -8,6 +8,7 @@ import { CommandError } from "../../common/errors.ts";
 import type { KeyspaceEvents } from "../../common/keyspace/events.ts";
 import { NO_EXPIRY, Type } from "../../common/keyspace/keyspace.ts";
 import { readU48 } from "../bytes-view.ts";
+import { NO_VERSION } from "../row-versions.ts";
 import {
   CONVERTED,
   DIRECTORY_HI,
@@ -43,6 +44,8 @@ export class Directory {
   record = 0;
   container = 0;
   count = 0;
+  /** Whether the running command may remove an expired key: not when somebody else has locked it. */
+  mayExpire: (index: number, key: Bytes) => boolean = () => true;
   #hash = 0;
   #tail: Bytes = "";
 
@@ -61,7 +64,7 @@ export class Directory {
     this.#tail = tailOf(key);
     if (!this.#search(databaseId)) return Type.NONE;
     if (this.expiry === NO_EXPIRY || this.expiry > this.events.now) return this.type;
-    if (this.rows.transactions.mayChange) {
+    if (this.rows.transactions.mayChange && this.mayExpire(index, key)) {
       this.remove(index, key);
       this.events.expired(index, key);
       this.#search(databaseId);
@@ -85,8 +88,27 @@ export class Directory {
       this.expiry = NO_EXPIRY;
       return false;
     }
+    if (this.rows.versions.inUse !== 0) return this.#readVersion(tree.record);
     this.#read(tree.record);
     return true;
+  }
+
+  /** As `#read`, of the version that the running command sees. */
+  #readVersion(newest: number): boolean {
+    const record = this.rows.versions.visible(newest);
+    if (record === NO_VERSION) {
+      this.type = Type.NONE;
+      this.expiry = NO_EXPIRY;
+      return false;
+    }
+    this.#read(record);
+    return true;
+  }
+
+  /** Whether the running command looks through a snapshot at a row that its own transaction has changed since. */
+  get isOwnVersion(): boolean {
+    const { arena, versions } = this.rows;
+    return versions.view?.isSnapshot === true && versions.view.own === arena.transactionOf(this.record);
   }
 
   #read(record: number): void {
@@ -286,14 +308,12 @@ export class Directory {
     const { rows } = this;
     if (rows.capture.rows) rows.capture.flushed(index);
     const databaseId = rows.header.databaseId(index);
-    for (;;) {
-      const record = rows.first(DIRECTORY_HI, databaseId);
-      if (record === undefined || rows.hi(record) !== DIRECTORY_HI || rows.mid(record) !== databaseId) break;
-      this.#hash = rows.low(record);
-      this.#tail = rows.tail(record);
+    rows.eachKey(DIRECTORY_HI, databaseId, (low, tail) => {
+      this.#hash = low;
+      this.#tail = tail;
       this.#search(databaseId);
       this.#remove(databaseId);
-    }
+    });
     assert(rows.header.keys(databaseId) === 0, "directory: the count agrees with the rows");
   }
 }

@@ -23,7 +23,7 @@ export class RowHashes implements Hashes {
 
   get(key: Bytes, field: Bytes): Bytes | undefined {
     const { rows } = this.#directory;
-    return this.#findField(key, field) ? rows.body(rows.tree.record, 0) : undefined;
+    return this.#findField(key, field) ? rows.body(rows.record, 0) : undefined;
   }
 
   set(key: Bytes, field: Bytes, value: Bytes): boolean {
@@ -59,7 +59,7 @@ export class RowHashes implements Hashes {
       found = rows.search(hi, mid, field);
     }
     if (found) {
-      rows.transactions.update(flags, "", rest, rows.arena.isExternal(rows.tree.record));
+      rows.transactions.update(flags, "", rest, rows.arena.isExternal(rows.record));
       return false;
     }
     rows.transactions.insert(hi, mid, rows.hashOf(field), tailOf(field), flags, "", rest);
@@ -89,12 +89,18 @@ export class RowHashes implements Hashes {
   }
 
   length(key: Bytes): number {
-    return this.#directory.findAs(this.#index, key, Type.HASH) ? this.#directory.count : 0;
+    const directory = this.#directory;
+    if (!directory.findAs(this.#index, key, Type.HASH)) return 0;
+    if (!directory.isOwnVersion) return directory.count;
+    // The count includes what others have committed since the view was opened, and the view does not show their fields.
+    let count = 0;
+    this.eachOf(directory.container, () => count++);
+    return count;
   }
 
   valueLength(key: Bytes, field: Bytes): number {
     const { rows } = this.#directory;
-    return this.#findField(key, field) ? rows.bodyLength(rows.tree.record, 0) : 0;
+    return this.#findField(key, field) ? rows.bodyLength(rows.record, 0) : 0;
   }
 
   each(key: Bytes, visit: (field: Bytes, value: Bytes) => void): void {
@@ -149,14 +155,14 @@ export class RowHashes implements Hashes {
     const { rows } = this.#directory;
     if (!found) rows.capture.fieldInserted(this.#index, key, field, value);
     else {
-      const { bytes, at, size } = rows.oldBody(rows.tree.record, 0);
+      const { bytes, at, size } = rows.oldBody(rows.record, 0);
       rows.capture.fieldChanged(this.#index, key, field, bytes, at, size, value);
     }
   }
 
   #captureDelete(key: Bytes, field: Bytes): void {
     const { rows } = this.#directory;
-    const { bytes, at, size } = rows.oldBody(rows.tree.record, 0);
+    const { bytes, at, size } = rows.oldBody(rows.record, 0);
     rows.capture.fieldDeleted(this.#index, key, field, bytes, at, size);
   }
 

@@ -10,12 +10,19 @@ export class RowKeyspace implements Keyspace {
   readonly events: KeyspaceEvents;
   readonly databases: readonly RowDatabase[];
   readonly #rows: RowStore;
+  readonly #directory: Directory;
 
   constructor(rows: RowStore, events: KeyspaceEvents, databases: number, limits: HashLimits) {
     this.events = events;
     this.#rows = rows;
     const directory = new Directory(rows, events);
+    this.#directory = directory;
     this.databases = Array.from({ length: databases }, (_, index) => new RowDatabase(directory, index, limits));
+  }
+
+  /** Asked before an expired key is removed that a command, or expiry in the background, has met. */
+  set mayExpire(mayExpire: Directory["mayExpire"]) {
+    this.#directory.mayExpire = mayExpire;
   }
 
   swap(a: number, b: number): void {

@@ -7,9 +7,15 @@ import { BinlogCapture } from "../binlog/row-capture.ts";
 import type { BufferPool } from "../buffer-pool.ts";
 import { type Chain, REFERENCE_BYTES, readChain, readReference, referenceOf } from "../overflow.ts";
 import { type Arena, FLAG_EXTERNAL, PAGE_SIZE, RECORD_TAIL_AT } from "../page.ts";
+import { NO_VERSION, type RowVersions } from "../row-versions.ts";
 import type { SpaceHeader } from "../space-header.ts";
 import { needsChain, type Transactions } from "../transaction.ts";
 import { hash32, TAIL_MAX, tailOf } from "./layout.ts";
+
+/** How often a random row is looked for where rows are dense, before all are counted. */
+const RANDOM_TRIES = 16;
+/** Keys gathered before rows are changed. */
+const GATHERED = 256;
 
 /** A value made ready to be stored: in the row, or as a reference to a chain. */
 export interface Stored {
@@ -35,16 +41,20 @@ export class RowStore {
   readonly transactions: Transactions;
   /** Told of every change, before the tree is. */
   readonly capture = new BinlogCapture();
+  readonly versions: RowVersions;
   #seed = 0;
+  /** The row of the last `search`, as the running command sees it. */
+  record = 0;
   readonly #old: OldBody;
 
-  constructor(pool: BufferPool, tree: BTree, header: SpaceHeader, transactions: Transactions) {
+  constructor(pool: BufferPool, tree: BTree, header: SpaceHeader, transactions: Transactions, versions: RowVersions) {
     this.pool = pool;
     this.arena = pool.arena;
     this.#old = { bytes: pool.arena.bytes, at: 0, size: 0 };
     this.tree = tree;
     this.header = header;
     this.transactions = transactions;
+    this.versions = versions;
   }
 
   open(): void {
@@ -132,16 +142,38 @@ export class RowStore {
     return this.arena.words[(record >> 2) + 2]!;
   }
 
-  /** Visits the rows with these two words, from `low` on, in order, until the visitor stops. It must not change rows. */
+  /**
+   * Visits the rows with these two words, from `low` on, in order, as the running command sees them, until the visitor stops.
+   * It must not change rows.
+   */
   each(hi: number, mid: number, low: number, visit: VisitRecord): void {
-    this.#walk(hi, mid, low, (record) => this.hi(record) === hi && this.mid(record) === mid && visit(record));
+    this.#walk(
+      hi,
+      mid,
+      low,
+      (record) => this.hi(record) === hi && this.mid(record) === mid && this.#visitVersion(record, visit),
+    );
   }
 
   /** As `each`, over every `mid`. */
   eachHi(hi: number, visit: VisitRecord): void {
-    this.#walk(hi, 0, 0, (record) => this.hi(record) === hi && visit(record));
+    this.#walk(hi, 0, 0, (record) => this.hi(record) === hi && this.#visitVersion(record, visit));
   }
 
+  /** Visits the version of the row that the running command sees. */
+  #visitVersion(newest: number, visit: VisitRecord): boolean {
+    if (this.versions.inUse === 0) return visit(newest);
+    const record = this.versions.visible(newest);
+    if (record === NO_VERSION) return true;
+    // An older version lies in an undo page; the visitor may read chains, which ends the operation that holds it.
+    const frame = Math.floor(record / PAGE_SIZE);
+    this.pool.pin(frame);
+    const goesOn = visit(record);
+    this.pool.unpin(frame);
+    return goesOn;
+  }
+
+  /** Visits every row, or version of one, in the tree. */
   #walk(hi: number, mid: number, low: number, visit: VisitRecord): void {
     const { tree, pool, arena } = this;
     tree.search(hi, mid, low, "");
@@ -165,6 +197,27 @@ export class RowStore {
 
   /** Some row with these two words, roughly uniform: a random place in hash order, then any row of the leaf there. */
   random(hi: number, mid: number, pick: (bound: number) => number): number | undefined {
+    if (this.versions.inUse === 0) return this.#randomNewest(hi, mid, pick);
+    for (let tries = 0; tries < RANDOM_TRIES; tries++) {
+      const newest = this.#randomNewest(hi, mid, pick);
+      if (newest === undefined) return undefined;
+      const record = this.versions.visible(newest);
+      if (record !== NO_VERSION) return record;
+    }
+    // Nearly all of them are rows that others have deleted or not committed: takes one of those that are left.
+    let left = 0;
+    this.each(hi, mid, 0, () => ++left > 0);
+    if (left === 0) return undefined;
+    let skip = pick(left);
+    let found: number | undefined;
+    this.each(hi, mid, 0, (record) => {
+      found = record;
+      return skip-- > 0;
+    });
+    return found;
+  }
+
+  #randomNewest(hi: number, mid: number, pick: (bound: number) => number): number | undefined {
     const { tree, arena } = this;
     tree.search(hi, mid, pick(0x100000000), "");
     let base = tree.frame * PAGE_SIZE;
@@ -186,25 +239,45 @@ export class RowStore {
     return tree.settle() && this.hi(tree.record) === hi && this.mid(tree.record) === mid;
   }
 
-  /** The first row at or behind the key; undefined when there is none. */
-  first(hi: number, mid: number): number | undefined {
-    this.tree.search(hi, mid, 0, "");
-    return this.tree.settle() ? this.tree.record : undefined;
+  /**
+   * Calls `change` for the last part of the key of every row with these two words; it may delete that row. The keys are
+   * gathered some at a time, because rows must not change while they are visited.
+   */
+  eachKey(hi: number, mid: number, change: (low: number, tail: Bytes) => void): void {
+    const lows: number[] = [];
+    const tails: Bytes[] = [];
+    for (let from = 0; ; from = lows.at(-1)!) {
+      lows.length = 0;
+      tails.length = 0;
+      this.each(hi, mid, from, (record) => {
+        // Rows with equal hashes come together: the next part begins behind a hash.
+        if (lows.length >= GATHERED && this.low(record) !== lows.at(-1)) return false;
+        lows.push(this.low(record));
+        tails.push(this.tail(record));
+        return true;
+      });
+      for (let i = 0; i < lows.length; i++) change(lows[i]!, tails[i]!);
+      if (lows.length < GATHERED) return;
+    }
   }
 
   /** Deletes every row with these two words. */
   deleteRange(hi: number, mid: number): void {
-    for (;;) {
-      const record = this.first(hi, mid);
-      if (record === undefined || this.hi(record) !== hi || this.mid(record) !== mid) return;
-      // Stepping to the next leaf has left the search's path behind, so the row is searched by its whole key.
-      this.tree.search(hi, mid, this.low(record), this.tail(record));
+    this.eachKey(hi, mid, (low, tail) => {
+      this.tree.search(hi, mid, low, tail);
       this.transactions.delete();
-    }
+    });
   }
 
-  /** Finds a row by its key or field. */
+  /**
+   * Finds a row by its key or field; it is in `record` then. When there is none, the tree's position may still be on one
+   * with a delete mark: `transactions.insert` takes care of that.
+   */
   search(hi: number, mid: number, key: Bytes): boolean {
-    return this.tree.search(hi, mid, this.hashOf(key), tailOf(key));
+    if (!this.tree.search(hi, mid, this.hashOf(key), tailOf(key))) return false;
+    this.record = this.tree.record;
+    if (this.versions.inUse === 0) return true;
+    this.record = this.versions.visible(this.record);
+    return this.record !== NO_VERSION;
   }
 }

@@ -35,10 +35,11 @@ export class ModelEngine implements Engine {
   recover(): Recovery {
     return { lines: [], durationMs: 0 };
   }
-  execute(call: Call): void {
+  execute(call: Call): boolean {
     if (this.breakage !== undefined) throw this.breakage;
     this.executed.push([...call.args]);
     invoke(call, call.command, call.args);
+    return true;
   }
   settle(done: Done): void {
     if (this.holdSettles) this.held.push(done);

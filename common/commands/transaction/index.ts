@@ -1,4 +1,5 @@
 /** MULTI and its family. */
 
+export * from "./interactive.ts";
 export * from "./multi.ts";
 export * from "./watch.ts";

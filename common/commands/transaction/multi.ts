@@ -7,6 +7,7 @@ import { command } from "../../command/define.ts";
 import { ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE } from "../../command/flags.ts";
 import { invoke } from "../../command/invoke.ts";
 import { CommandError } from "../../errors.ts";
+import { refuseInside } from "./interactive.ts";
 
 const FLAGS = NOSCRIPT | LOADING | STALE;
 
@@ -20,6 +21,7 @@ export const multi = command("multi", {
   run(call) {
     const { transaction } = clientOf(call);
     if (transaction.open) throw new CommandError("ERR MULTI calls can not be nested");
+    refuseInside(call);
     transaction.open = true;
     call.reply.ok();
   },

@@ -7,6 +7,7 @@ import { command } from "../../command/define.ts";
 import { ALLOW_BUSY, FAST, LOADING, NOSCRIPT, STALE } from "../../command/flags.ts";
 import { many } from "../../command/phrases.ts";
 import { CommandError } from "../../errors.ts";
+import { refuseInside } from "./interactive.ts";
 
 const FLAGS = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY;
 
@@ -20,6 +21,7 @@ export const watch = command("watch", {
   run(call, keys) {
     const { transaction } = clientOf(call);
     if (transaction.open) throw new CommandError("ERR WATCH inside MULTI is not allowed");
+    refuseInside(call);
     // What is broken stays broken: no use in watching more.
     if (!transaction.watcher.broken) {
       for (const watched of keys) servicesOf(call).watches.watch(transaction.watcher, call.db, watched);

@@ -5,8 +5,10 @@
 import type { Disk } from "../../common/disk/disk.ts";
 import { CorruptFile } from "../../common/errors.ts";
 import { readU16, wordsOf } from "../bytes-view.ts";
+import { slotOffset } from "../checkpoint-slot.ts";
 import { PAGE_TYPE_NAMES } from "../page.ts";
 import { BLOCK_HEADER_BYTES, BLOCK_PAYLOAD, BLOCK_SIZE, checksumHolds, NO_GROUP } from "../redo-block.ts";
+import { redoFileName } from "../redo-files.ts";
 import { RedoReader } from "../redo-reader.ts";
 import {
   REDO_END_BYTES,
@@ -18,7 +20,7 @@ import {
   redoType,
   redoWhere,
 } from "../redo-records.ts";
-import { RedoRing, redoFileName, slotOffset } from "../redo-ring.ts";
+import { RedoRing } from "../redo-ring.ts";
 import { FieldReader, type Show } from "./listing.ts";
 
 /** Both checkpoint slots of `wal/redo.0`. */
@@ -83,8 +85,9 @@ export function showRedo(disk: Disk, show: Show): void {
 }
 
 function showFileHeaders(disk: Disk, show: Show): void {
-  for (let index = 0; disk.exists(redoFileName(index)); index++) {
-    const path = redoFileName(index);
+  let set = 1;
+  for (let index = 0; disk.exists(redoFileName(index, set)); index++) {
+    const path = redoFileName(index, set);
     const file = disk.open(path, "read");
     const block = Buffer.alloc(BLOCK_SIZE);
     file.read(0, block);
@@ -98,6 +101,8 @@ function showFileHeaders(disk: Disk, show: Show): void {
     reader.number(16, 4, "files");
     reader.number(20, 4, "blocks-per-file");
     reader.raw(24, 8, "folder-id");
+    const says = reader.number(32, 4, "set");
+    if (index === 0) set = says;
     show({
       path,
       offset: 0,

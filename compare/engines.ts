@@ -29,7 +29,7 @@ export const createEngine: CreateEngine = (name, host, config) =>
   name === "aof" ? createAofEngine(host, config) : createWalEngine(host, config);
 
 /** Reads back everything that the workload can have written, and notices keys that it cannot. */
-export function readCells(engine: Engine, clients: number): Cells {
+export function readCells(engine: Pick<Engine, "keyspace">, clients: number): Cells {
   const cells = new Map<Bytes, Bytes>();
   const db = engine.keyspace.databases[0];
   if (db === undefined) return cells;

@@ -15,6 +15,8 @@ export interface Moment {
 export interface Operation extends Planned {
   readonly client: number;
   readonly sent: Moment;
+  /** How many events the record had when the server received it; for explanations. */
+  arrived?: number;
   /** When the reply came; undefined while it has not. */
   answered: Moment | undefined;
   /** The reply: bytes as latin1 strings, numbers, null, arrays; an Error for an error reply. */

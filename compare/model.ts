@@ -26,10 +26,136 @@ export function isAccount(cell: Bytes): boolean {
   return cell.startsWith("bank:");
 }
 
+type Fields = Map<Bytes, Bytes>;
+
+/** One client's keys as its commands make them: nothing but the documented behaviour, one command a line or two. */
+class Keys {
+  readonly #strings = new Map<Bytes, Bytes>();
+  readonly #hashes = new Map<Bytes, Fields>();
+  readonly #expiries = new Map<Bytes, Bytes>();
+  /** Is told every cell that changes. */
+  readonly #changed: (cell: Bytes, value: Bytes | undefined) => void;
+
+  constructor(changed: (cell: Bytes, value: Bytes | undefined) => void) {
+    this.#changed = changed;
+  }
+
+  has(key: Bytes): boolean {
+    return this.#strings.has(key) || this.#hashes.has(key);
+  }
+
+  text(key: Bytes): Bytes {
+    return this.#strings.get(key) ?? "";
+  }
+
+  /** Keeps the expiry. */
+  write(key: Bytes, value: Bytes): void {
+    this.#strings.set(key, value);
+    this.#changed(key, value);
+  }
+
+  field(key: Bytes, field: Bytes): Bytes | undefined {
+    return this.#hashes.get(key)?.get(field);
+  }
+
+  writeField(key: Bytes, field: Bytes, value: Bytes): void {
+    const fields: Fields = this.#hashes.get(key) ?? new Map();
+    this.#hashes.set(key, fields.set(field, value));
+    this.#changed(hashCell(key, field), value);
+  }
+
+  removeField(key: Bytes, field: Bytes): void {
+    const fields = this.#hashes.get(key);
+    if (fields === undefined || !fields.delete(field)) return;
+    this.#changed(hashCell(key, field), undefined);
+    if (fields.size === 0) this.remove(key);
+  }
+
+  expire(key: Bytes, at: Bytes | undefined): void {
+    if (!this.has(key) || this.#expiries.get(key) === at) return;
+    if (at === undefined) this.#expiries.delete(key);
+    else this.#expiries.set(key, at);
+    this.#changed(expiryCell(key), at);
+  }
+
+  remove(key: Bytes): void {
+    this.expire(key, undefined);
+    if (this.#strings.delete(key)) this.#changed(key, undefined);
+    for (const field of this.#hashes.get(key)?.keys() ?? []) this.#changed(hashCell(key, field), undefined);
+    this.#hashes.delete(key);
+  }
+
+  copy(from: Bytes, to: Bytes): void {
+    const text = this.#strings.get(from);
+    const fields = [...(this.#hashes.get(from) ?? [])];
+    const expiry = this.#expiries.get(from);
+    this.remove(to);
+    if (text !== undefined) this.write(to, text);
+    for (const [field, value] of fields) this.writeField(to, field, value);
+    this.expire(to, expiry);
+  }
+
+  clear(): void {
+    for (const key of [...this.#strings.keys(), ...this.#hashes.keys()]) this.remove(key);
+  }
+}
+
+type Apply = (keys: Keys, key: Bytes, args: readonly Bytes[]) => void;
+
+function add(keys: Keys, key: Bytes, amount: number): void {
+  keys.write(key, String(Number(keys.text(key)) + amount));
+}
+
+function pairs(args: readonly Bytes[], visit: (first: Bytes, second: Bytes) => void): void {
+  for (let index = 0; index + 1 < args.length; index += 2) visit(args[index] ?? "", args[index + 1] ?? "");
+}
+
+/** What each command of the lab's workloads does; `args` are those behind the key. */
+const COMMANDS: Readonly<Record<string, Apply>> = {
+  SET: (keys, key, [value = ""]) => {
+    keys.remove(key);
+    keys.write(key, value);
+  },
+  DEL: (keys, key, others) => {
+    for (const each of [key, ...others]) keys.remove(each);
+  },
+  INCR: (keys, key) => add(keys, key, 1),
+  INCRBY: (keys, key, [amount]) => add(keys, key, Number(amount)),
+  DECRBY: (keys, key, [amount]) => add(keys, key, -Number(amount)),
+  APPEND: (keys, key, [value = ""]) => keys.write(key, keys.text(key) + value),
+  SETRANGE: (keys, key, [offset, value = ""]) => {
+    const text = keys.text(key).padEnd(Number(offset), "\0");
+    keys.write(key, text.slice(0, Number(offset)) + value + text.slice(Number(offset) + value.length));
+  },
+  MSET: (keys, key, args) =>
+    pairs([key, ...args], (each, value) => {
+      keys.remove(each);
+      keys.write(each, value);
+    }),
+  HSET: (keys, key, args) => pairs(args, (field, value) => keys.writeField(key, field, value)),
+  HDEL: (keys, key, fields) => {
+    for (const field of fields) keys.removeField(key, field);
+  },
+  HINCRBY: (keys, key, [field = "", amount]) =>
+    keys.writeField(key, field, String(Number(keys.field(key, field) ?? 0) + Number(amount))),
+  PEXPIREAT: (keys, key, [at]) => keys.expire(key, at),
+  PERSIST: (keys, key) => keys.expire(key, undefined),
+  RENAME: (keys, key, [to = ""]) => {
+    if (!keys.has(key) || key === to) return;
+    keys.copy(key, to);
+    keys.remove(key);
+  },
+  FLUSHALL: (keys) => keys.clear(),
+};
+
+/** Commands that the model knows: what a script may use. */
+export const MODELLED: ReadonlySet<string> = new Set(Object.keys(COMMANDS));
+
 /** One client's cells, compared with what was found while operation after operation is applied. */
 export class Prefix {
   readonly #found: Cells;
   readonly #expected = new Map<Bytes, Bytes>();
+  readonly #keys = new Keys((cell, value) => this.#set(cell, value));
   #different: number;
 
   /** `found` holds the client's own cells only. */
@@ -55,29 +181,20 @@ export class Prefix {
   }
 
   applyCommand(command: readonly Bytes[]): void {
-    const [name, key = "", third = "", fourth = ""] = command;
-    switch (name) {
-      case "SET":
-        this.#set(key, third);
-        break;
-      case "DEL":
-        this.#set(key, undefined);
-        break;
-      case "INCR":
-        this.#set(key, String(Number(this.#expected.get(key) ?? "0") + 1));
-        break;
-      case "APPEND":
-        this.#set(key, (this.#expected.get(key) ?? "") + third);
-        break;
-      case "HSET":
-        this.#set(hashCell(key, third), fourth);
-        break;
-      case "HDEL":
-        this.#set(hashCell(key, third), undefined);
-        break;
-      default:
-        assert(name === "MSET" || name === "INCRBY" || name === "DECRBY", `the model knows the command ${name}`);
-    }
+    const [name = "", key = ""] = command;
+    const apply = COMMANDS[name];
+    assert(apply !== undefined, `the model knows the command ${name}`);
+    if (!isAccount(key)) apply(this.#keys, key, command.slice(2));
+  }
+
+  /** The value of a cell after the operations applied so far. */
+  value(cell: Bytes): Bytes | undefined {
+    return this.#expected.get(cell);
+  }
+
+  /** All cells after the operations applied so far. */
+  get cells(): Cells {
+    return this.#expected;
   }
 
   #set(cell: Bytes, value: Bytes | undefined): void {
@@ -87,18 +204,13 @@ export class Prefix {
     else this.#expected.set(cell, value);
     if (found !== value) this.#different++;
   }
-
-  /** The value of a cell after the operations applied so far. */
-  value(cell: Bytes): Bytes | undefined {
-    return this.#expected.get(cell);
-  }
 }
 
 /** Adds what an operation does to the accounts. */
 export function addToAccounts(balances: Map<Bytes, number>, operation: Planned): void {
   for (const command of operation.commands) {
     const sign = command[0] === "INCRBY" || command[0] === "MSET" ? 1 : command[0] === "DECRBY" ? -1 : 0;
-    if (sign === 0) continue;
+    if (sign === 0 || !isAccount(command[1] ?? "")) continue;
     for (let index = 1; index + 1 < command.length; index += 2) {
       const account = present(command[index], "an account");
       balances.set(account, (balances.get(account) ?? 0) + sign * Number(command[index + 1]));

@@ -129,6 +129,15 @@ export function judge(evidence: Evidence): Verdict {
   };
 }
 
+/** The writes that survived; undefined when what was found fits no prefix of a client's writes. */
+export function survivorsOf(evidence: Evidence): ReadonlySet<Operation> | undefined {
+  let fits = true;
+  const survivals = findSurvivals(evidence, () => {
+    fits = false;
+  });
+  return fits ? new Set(survivals.flatMap(({ writes, kept }) => writes.slice(0, kept))) : undefined;
+}
+
 /** The verdict on a recovery that refused to start. */
 export function judgeRefusal(evidence: Omit<Evidence, "found">, reason: string): Verdict {
   const writes = evidence.history.clients.flat().filter((operation) => operation.kind !== "read");
@@ -209,10 +218,7 @@ function explainMismatch(writes: readonly Operation[], found: Cells, report: Rep
     }
     const differences = byCommand.differences();
     if (closest === undefined || differences.length < closest.differences.length) closest = { operation, differences };
-    for (const command of operation.commands) {
-      const cell = command[0] === "HSET" ? `${command[1]}\0${command[2]}` : String(command[1]);
-      seen.add(`${cell}=${byCommand.value(cell) ?? ""}`);
-    }
+    for (const [cell, value] of byCommand.cells) seen.add(`${cell}=${value}`);
   }
   const invented = [...found].find(([cell, value]) => !seen.has(`${cell}=${value}`));
   if (invented !== undefined) {

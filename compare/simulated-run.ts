@@ -231,22 +231,27 @@ class ScriptedClient implements Transport {
     const count = Math.min(this.#left, 1 + simulation.random.below(this.#batch));
     this.#left -= count;
     let text: Bytes = "";
+    const batch: Operation[] = [];
     for (let index = 0; index < count; index++) {
       const operation = history.send(this.#client, this.#source.next(), simulation.monotonic());
       text += encodeOperation(operation);
+      batch.push(operation);
       const replies = operation.kind === "transaction" ? operation.commands.length + 2 : 1;
       for (let reply = 1; reply <= replies; reply++) this.#expected.push({ operation, isLast: reply === replies });
     }
-    this.#sendPieces(toBuffer(text));
+    this.#sendPieces(toBuffer(text), batch);
   }
 
   /** TCP may cut a request anywhere. */
-  #sendPieces(bytes: Buffer): void {
-    const { simulation } = this.#context;
+  #sendPieces(bytes: Buffer, batch: readonly Operation[]): void {
+    const { simulation, host } = this.#context;
     const cut = simulation.random.oneIn(3) ? simulation.random.below(bytes.length) : 0;
     if (cut > 0) simulation.after(simulation.random.between(0, 0.2), () => this.#receive(bytes.subarray(0, cut)));
     // Both pieces wait at least as long as the first, and equal times keep their order.
-    simulation.after(simulation.random.between(0.2, 0.4), () => this.#receive(bytes.subarray(cut)));
+    simulation.after(simulation.random.between(0.2, 0.4), () => {
+      for (const operation of batch) operation.arrived = host.timeline.length;
+      this.#receive(bytes.subarray(cut));
+    });
   }
 
   #answer(reply: unknown): void {

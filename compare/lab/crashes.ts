@@ -96,6 +96,30 @@ interface Given {
   states: { space: StateSpace; spaceIndex: number; choice: Choice; image: DiskImage }[];
 }
 
+/** The crash after one event under one model, with everything kept: its space says what else there is. */
+export function crashAt(
+  recording: Recording,
+  model: PersistenceModel,
+  event: number,
+  spaceIndex = 0,
+): Crash | undefined {
+  const { events, base } = recording;
+  const disk = new PendingDisk(base);
+  const operations: DiskOperation[] = [];
+  for (const happened of events.slice(0, event + 1)) {
+    if (happened.kind !== "disk") continue;
+    disk.apply(happened.operation);
+    operations.push(happened.operation);
+  }
+  const space = model.spaces({ disk, next: nextOperations(recording)[event + 1], operations, base })[spaceIndex];
+  if (space === undefined) return undefined;
+  const choice = space.dimensions.map(() => 0);
+  const last = events[event];
+  const step = last?.kind === "step" ? last.step : undefined;
+  const image = space.build(choice);
+  return { event, operations: operations.length, step, model, space, spaceIndex, choice, image, isRepeated: false };
+}
+
 /** Every crash, in the order of events, models, and state-space.ts. */
 export function* crashesOf(recording: Recording, options: CrashOptions, coverage: CoverageTable): Generator<Crash> {
   const { events, base } = recording;

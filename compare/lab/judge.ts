@@ -4,8 +4,9 @@
  * A verdict depends on what recovery found, on the kind of crash, and on what the clients knew: equal three, equal verdict.
  */
 import { STEPS } from "../../common/steps.ts";
-import { judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
-import type { EngineName } from "../policy.ts";
+import type { Operation } from "../history.ts";
+import { type Evidence, judge, judgeRefusal, survivorsOf, type Verdict, type Violation } from "../oracle.ts";
+import type { CrashKind, EngineName } from "../policy.ts";
 import type { SimulatedRun } from "../simulated-run.ts";
 import type { Crash } from "./crashes.ts";
 import type { PersistenceModel } from "./models/model.ts";
@@ -18,11 +19,11 @@ export function isPromised(model: PersistenceModel, engine: EngineName): boolean
   return model.covered === "promised" || (model.covered === "promised to checksums" && engine === "wal");
 }
 
-/** What the oracle says about a crash of the run after which recovery came to this outcome. */
-export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "power", outcome: Outcome): Verdict {
+/** What the oracle needs to know about a crash after that event, but for what was found. */
+function evidenceOf(run: SimulatedRun, event: number, crash: CrashKind): Omit<Evidence, "found"> {
   const { plan, history, setupClient, longestSyncMs, timeline } = run;
   const last = timeline[event];
-  const evidence = {
+  return {
     policy: plan.policy,
     crash,
     cut: last?.order ?? 0,
@@ -32,6 +33,11 @@ export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "pow
     setupClient,
     matrix: matrixAt(run, event),
   };
+}
+
+/** What the oracle says about a crash of the run after which recovery came to this outcome. */
+export function verdictOf(run: SimulatedRun, event: number, crash: CrashKind, outcome: Outcome): Verdict {
+  const evidence = evidenceOf(run, event, crash);
   if (outcome.refused !== undefined) return judgeRefusal(evidence, outcome.refused);
   const verdict = judge({ ...evidence, found: outcome.cells });
   const [problem] = outcome.problems;
@@ -40,6 +46,16 @@ export function verdictOf(run: SimulatedRun, event: number, crash: "kill" | "pow
   const promise = "the files are whole after recovery";
   const violation: Violation = { kind: "check failed", rule: "I2", matrix, promise, command: "", detail: problem };
   return { ...verdict, violations: [...verdict.violations, violation] };
+}
+
+/** The writes that are there then; undefined: they are not the first writes of each client. */
+export function survivingWrites(
+  run: SimulatedRun,
+  event: number,
+  crash: CrashKind,
+  outcome: Outcome,
+): ReadonlySet<Operation> | undefined {
+  return survivorsOf({ ...evidenceOf(run, event, crash), found: outcome.cells });
 }
 
 /** The crash point of CRASH-MATRIX.md: that of the last step done. */

@@ -1,0 +1,133 @@
+/**
+ * What the lab's runs do: named workloads, each a script for a seed. Every client writes keys of its own ("c0:…"), so that
+ * the order of the writes to a key is known without asking the server; the bank belongs to all.
+ *
+ *     sequences    all sequences of three commands over twelve shapes (as ACE does for file systems): the seed is the
+ *                  number of the sequence, 0 … 1727, and shorter ones are their beginnings
+ *     bank         transfers of several clients, in MULTI … EXEC
+ *     counters     INCR and HINCRBY only: what is replayed twice shows
+ *     append       APPEND only: what is lost in the middle shows
+ *     mix          everything, several clients
+ *     pauses       the same with pauses of a second and more: everything that happens once a second happens in it
+ *     large        values larger than a page of the medium and of kv-wal
+ *     log-full     more redo than the ring holds: kv-wal must write pages and move the checkpoint to go on
+ */
+import type { Bytes } from "../../common/bytes.ts";
+import { UsageError } from "../../common/errors.ts";
+import { SeededRandom } from "../random.ts";
+import type { Script } from "../simulated-run.ts";
+import { ownPrefix, type Planned, Workload } from "../workload.ts";
+
+type Command = readonly Bytes[];
+
+function write(...command: Command): Planned {
+  return { kind: "write", commands: [command] };
+}
+
+/** A time that no run reaches. */
+const LATER = "4000000000000";
+
+/** The twelve shapes; `n` makes their values distinct. */
+const SHAPES: readonly ((n: number) => Planned)[] = [
+  (n) => write("SET", "c0:a", `v${n}`),
+  (n) => write("SET", "c0:b", `w${n}`.padEnd(600, "w")),
+  () => write("DEL", "c0:a"),
+  () => write("INCR", "c0:n"),
+  (n) => write("APPEND", "c0:a", `+${n}`),
+  (n) => write("MSET", "c0:a", `m${n}`, "c0:b", `m${n}`),
+  (n) => write("HSET", "c0:h", "f", `h${n}`),
+  () => write("HDEL", "c0:h", "f"),
+  () => write("RENAME", "c0:a", "c0:b"),
+  () => write("PEXPIREAT", "c0:a", LATER),
+  (n) => ({
+    kind: "transaction",
+    commands: [
+      ["SET", "c0:a", `t${n}`],
+      ["INCR", "c0:n"],
+    ],
+  }),
+  () => write("FLUSHALL"),
+];
+
+export const SEQUENCES = SHAPES.length ** 3;
+
+function sequence(seed: number): Script {
+  const steps: Planned[] = [];
+  for (let index = 0, rest = seed % SEQUENCES; index < 3; index++) {
+    steps.push((SHAPES[rest % SHAPES.length] as (n: number) => Planned)(index));
+    rest = Math.floor(rest / SHAPES.length);
+  }
+  return { name: "sequences", clients: [steps], bank: false };
+}
+
+/** `count` steps for each of some clients. */
+function clientsOf(count: number, steps: number, next: (client: number, index: number) => Planned): Planned[][] {
+  return Array.from({ length: count }, (_, client) =>
+    Array.from({ length: steps }, (__, index) => next(client, index)),
+  );
+}
+
+function mix(seed: number, clients: number, steps: number, pauseMs: number): Planned[][] {
+  const random = new SeededRandom(seed);
+  const workloads = Array.from({ length: clients }, (_, client) => new Workload(seed, client, clients));
+  return clientsOf(clients, steps, (client) => {
+    const planned = (workloads[client] as Workload).next();
+    return pauseMs > 0 && random.oneIn(3) ? { ...planned, afterMs: random.below(pauseMs) } : planned;
+  });
+}
+
+const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
+  sequences: sequence,
+  bank(seed) {
+    const workloads = [0, 1, 2].map((client) => new Workload(seed, client, 3));
+    const transfers = clientsOf(3, 4, (client) => {
+      for (;;) {
+        const planned = (workloads[client] as Workload).next();
+        if (planned.kind === "transaction") return planned;
+      }
+    });
+    return { name: "bank", clients: transfers, bank: true };
+  },
+  counters(seed) {
+    const random = new SeededRandom(seed);
+    const next = (client: number): Planned =>
+      random.oneIn(2)
+        ? write("INCR", `${ownPrefix(client)}n`)
+        : write("HINCRBY", `${ownPrefix(client)}h`, `f${random.below(3)}`, String(1 + random.below(9)));
+    return { name: "counters", clients: clientsOf(2, 6, next), bank: false };
+  },
+  append(seed) {
+    const random = new SeededRandom(seed);
+    const next = (client: number, index: number): Planned =>
+      write("APPEND", `${ownPrefix(client)}log`, `${client}.${index};`.padEnd(1 + random.below(300), "-"));
+    return { name: "append", clients: clientsOf(2, 6, next), bank: false };
+  },
+  mix: (seed) => ({ name: "mix", clients: mix(seed, 3, 8, 0), bank: true }),
+  pauses: (seed) => ({ name: "pauses", clients: mix(seed, 2, 8, 1500), bank: true }),
+  large(seed) {
+    const random = new SeededRandom(seed);
+    const next = (client: number, index: number): Planned =>
+      write(
+        "SET",
+        `${ownPrefix(client)}s${random.below(2)}`,
+        `${client}.${index}=`.padEnd(3000 + random.below(40_000), "L"),
+      );
+    return { name: "large", clients: clientsOf(1, 4, next), bank: false };
+  },
+  "log-full"(seed) {
+    const random = new SeededRandom(seed);
+    const next = (client: number, index: number): Planned =>
+      write("SET", `${ownPrefix(client)}s${random.below(8)}`, `${client}.${index}=`.padEnd(7000, "F"));
+    return { name: "log-full", clients: clientsOf(2, 24, next), bank: false };
+  },
+};
+
+export const WORKLOADS: readonly string[] = Object.keys(MAKERS);
+
+/** The script that a workload's name and a seed mean. */
+export function scriptOf(workload: string, seed: number): Script {
+  const maker = MAKERS[workload];
+  if (maker === undefined)
+    throw new UsageError(`unknown workload '${workload}': one of ${WORKLOADS.join(", ")}, or a file`);
+  return maker(seed);
+}

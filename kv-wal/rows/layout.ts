@@ -17,9 +17,7 @@
  * whatever happens around it; keys with equal hashes are visited in one call. FIELD rows do not contain the key: renaming
  * a hash moves one directory row. Expired keys are found from the start of the EXPIRY range. HLEN is in the directory row.
  *
- * The other containers will be rows of the same tree (the data-type issue fills them in): list elements by position
- * (container, position as two words, no tail), set members and zset members as fields, zset scores once more as
- * (container, score as two order-preserving words, member), stream entries by id.
+ * The other containers (lists, sets, sorted sets, streams) are laid out in containers.md; their kinds are 4 to 11.
  *
  * Long keys and fields, more than TAIL_MAX bytes: the tail is their first 993 bytes and their SHA-256, 1,025 bytes, which
  * no short one has; the key itself is the first part of the row's chain (overflow.ts).

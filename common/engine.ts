@@ -6,6 +6,7 @@
  */
 import type { Call } from "./command/call.ts";
 import type { TransactionControl } from "./command/transactions.ts";
+import type { BinaryLogs } from "./command/session.ts";
 import type { Keyspace } from "./keyspace/keyspace.ts";
 
 /** What recovery found and did, in the order it happened, for the log and for people. */
@@ -47,6 +48,9 @@ export interface Engine {
    * batch must not be sent (I6); a disk that cannot be trusted any more throws `DiskFailure` instead, and the process stops.
    */
   settle(done: (failure: Error | undefined) => void): void;
+
+  /** Present when the engine has one. */
+  readonly binaryLogs?: BinaryLogs;
 
   /** Undefined, or the error text that answers write commands now ("MISCONF Errors writing to the AOF file: …"). */
   readonly writeRefusal: string | undefined;

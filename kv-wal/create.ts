@@ -7,7 +7,7 @@
 import type { Disk } from "../common/disk/disk.ts";
 import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
-import { binlogPath, createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
+import { binlogPath, createBinlogFile, writeBinlogIndex } from "./binlog/binlog-files.ts";
 import { fileStart } from "./binlog/events.ts";
 import { readU32 } from "./bytes-view.ts";
 import { DOUBLEWRITE_PATH } from "./doublewrite.ts";

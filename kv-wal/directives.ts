@@ -155,6 +155,16 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
       "To read a damaged folder once more: 1 pass over damaged pages, 2 no purge, 3 no rollback, 4 change nothing on disk, 5 no undo, 6 no redo; above 0 nothing is written.",
   },
   {
+    name: "binlog-expire-logs-seconds",
+    kind: "integer",
+    default: "2592000",
+    mutable: true,
+    min: 0,
+    max: 4294967295,
+    summary:
+      "Binlog files whose last transaction is so old are removed at start and when a new file is begun; 0: never.",
+  },
+  {
     name: "max-binlog-cache-size",
     kind: "memory",
     default: "2gb",

@@ -5,12 +5,14 @@ import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
 import { type Call, Effects } from "../common/command/call.ts";
 import { invoke } from "../common/command/invoke.ts";
+import type { BinaryLogs } from "../common/command/session.ts";
 import type { IsolationLevel } from "../common/command/transactions.ts";
 import type { Config } from "../common/config.ts";
 import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import { WalBinaryLogs } from "./binlog/binary-logs.ts";
 import type { BinlogFormat } from "./binlog/row-capture.ts";
 import type { TransactionEvents } from "./binlog/transaction-events.ts";
 import { redoSizes } from "./directives.ts";
@@ -45,7 +47,14 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   readonly transactions: Interleaving;
   /** Public, as `storage` is: the lab replaces single steps of it. */
   readonly commits: GroupCommit;
-  readonly #policy = { flushLogAtCommit: 1, syncBinlog: 1, binlogBytesMax: 0, cacheBytesMax: 0 };
+  readonly binaryLogs: BinaryLogs;
+  readonly #policy = {
+    flushLogAtCommit: 1,
+    syncBinlog: 1,
+    binlogBytesMax: 0,
+    cacheBytesMax: 0,
+    binlogExpireSeconds: 0,
+  };
   /** The effects of the command that is running: an expired key that it meets is logged before what it does itself. */
   #running: Effects | undefined;
   /** Of expiry in the background. */
@@ -66,6 +75,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.keyspace = new RowKeyspace(this.storage.rows, new KeyspaceEvents(), databases, limits);
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
     this.commits = new GroupCommit(host, this.storage, this.#policy);
+    this.binaryLogs = new WalBinaryLogs(this.storage.binlog, this.commits);
     this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
     const interactive = new InteractiveTransactions(
       this.storage,
@@ -93,6 +103,9 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     });
     this.#follow("max-binlog-size", (value) => {
       this.#policy.binlogBytesMax = value;
+    });
+    this.#follow("binlog-expire-logs-seconds", (value) => {
+      this.#policy.binlogExpireSeconds = value;
     });
     this.#follow("max-binlog-cache-size", (value) => {
       this.#policy.cacheBytesMax = value;

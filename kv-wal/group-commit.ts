@@ -52,6 +52,8 @@ export interface CommitPolicy extends EventLimits {
   flushLogAtCommit: number;
   syncBinlog: number;
   binlogBytesMax: number;
+  /** Binlog files whose last transaction is so old are removed; 0: never. */
+  binlogExpireSeconds: number;
 }
 
 export class GroupCommit implements CommitSteps {
@@ -75,6 +77,7 @@ export class GroupCommit implements CommitSteps {
   #lastFlushAt = 0;
   #failure: Error | undefined;
   #whenEmpty: Settled | undefined;
+  #rotationWanted = false;
   /** Set while background work runs, which syncs in place too. */
   inBackground = false;
   groups = 0;
@@ -96,6 +99,7 @@ export class GroupCommit implements CommitSteps {
   open(): void {
     this.#cache.reset(this.#binlog.log.appended);
     this.#lastFlushAt = this.#host.clock.monotonic();
+    this.#purgeExpired();
   }
 
   /** What was acknowledged under the policy before becomes durable: reads under a stricter one may see it (I1). */
@@ -290,16 +294,34 @@ export class GroupCommit implements CommitSteps {
   }
 
   get #binlogIsFull(): boolean {
-    return this.#binlog.log.written >= this.#policy.binlogBytesMax;
+    return this.#rotationWanted || this.#binlog.log.written >= this.#policy.binlogBytesMax;
   }
 
   /** With nothing undecided: a full binlog file is closed and a new one begun. */
   #rotateIfFull(): void {
     if (!this.#binlogIsFull || this.#binlog.log.syncing) return;
     assert(this.undecided === 0, "binlog: rotated when nothing is undecided (pitfall 34)");
+    this.#rotationWanted = false;
     this.#redo.flushNow();
-    this.#binlog.rotate(Math.floor(this.#host.clock.now() / 1000));
+    this.#binlog.rotate(this.#seconds);
     this.#cache.reset(this.#binlog.log.appended);
+    this.#purgeExpired();
+  }
+
+  /** FLUSH BINARY LOGS: a new file, as soon as nothing is undecided. */
+  rotateSoon(): void {
+    this.throwFailure();
+    this.#rotationWanted = true;
+    if (this.undecided === 0) this.#rotateIfFull();
+  }
+
+  #purgeExpired(): void {
+    const { binlogExpireSeconds } = this.#policy;
+    if (binlogExpireSeconds > 0) this.#binlog.purgeOlderThan(this.#seconds - binlogExpireSeconds);
+  }
+
+  get #seconds(): number {
+    return Math.floor(this.#host.clock.now() / 1000);
   }
 
   /** About ten times a second: writes the redo log and syncs it in the background once a second, whatever the policy. */

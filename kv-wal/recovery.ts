@@ -20,7 +20,7 @@
 import type { Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
-import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog.ts";
+import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog-files.ts";
 import type { Checkpoint } from "./checkpoint-slot.ts";
 import { createFolder, isCreated } from "./create.ts";
 import { decide } from "./decide.ts";

@@ -9,7 +9,6 @@ import t from "tap";
 import type { Bytes } from "../common/bytes.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { applyBinlog } from "../kv-wal/binlog/apply.ts";
-import { readBinlogIndex } from "../kv-wal/binlog/binlog.ts";
 import type { RowImage, RowValue } from "../kv-wal/binlog/row-events.ts";
 import { eachTransaction, isStatement } from "../kv-wal/binlog/transactions.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";

@@ -75,6 +75,18 @@ export interface Client {
 /** Which clients CLIENT PAUSE holds back: those that write, or all. */
 export type PauseMode = "write" | "all";
 
+/** The binary log, of an engine that has one. Errors are `CommandError`. */
+export interface BinaryLogs {
+  /** Names and sizes of the files, oldest first; the last one is in use. */
+  list(): readonly { readonly name: string; readonly size: number }[];
+  /** Removes the files before the one of this name. */
+  purgeTo(name: string): void;
+  /** Removes the files that have nothing younger than this time (ms since 1970). */
+  purgeBefore(time: number): void;
+  /** Begins a new file, as soon as no transaction is half way. */
+  rotate(): void;
+}
+
 /** The server. */
 export interface ServerView {
   readonly config: Config;
@@ -89,6 +101,8 @@ export interface ServerServices {
   readonly watches: WatchRegistry;
   /** Connected clients, oldest first. */
   clients(): Iterable<Client>;
+  /** PURGE, SHOW, FLUSH: the engine's binary log. */
+  readonly binaryLogs: BinaryLogs | undefined;
   /** INFO's text: the named sections (lower case), in order. */
   info(sections: readonly string[]): Bytes;
   /** CONFIG RESETSTAT. */

@@ -6,7 +6,7 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
-import type { Client, PauseMode, ServerServices } from "../command/session.ts";
+import type { BinaryLogs, Client, PauseMode, ServerServices } from "../command/session.ts";
 import type { TransactionControl } from "../command/transactions.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
@@ -210,6 +210,10 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
     let count = 0;
     for (const connection of this.#connections.values()) if (connection.isBlocked) count++;
     return count;
+  }
+
+  get binaryLogs(): BinaryLogs | undefined {
+    return this.engine.binaryLogs;
   }
 
   get clientCount(): number {

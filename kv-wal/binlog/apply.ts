@@ -27,7 +27,7 @@ const FIELD = 2;
 const FIELD_VALUE = 3;
 
 /** A column after the change; an image after a change may lack those of the key, which are as before. */
-function valueOf(before: RowImage | undefined, after: RowImage | undefined, column: number): RowValue {
+function columnOf(before: RowImage | undefined, after: RowImage | undefined, column: number): RowValue {
   return after?.[column] ?? before?.[column];
 }
 
@@ -69,8 +69,8 @@ export class BinlogApplier {
   }
 
   #changeRow({ table, before, after }: ChangedRow): string | undefined {
-    const key = valueOf(before, after, KEY) as Bytes;
-    const database = this.#keyspace.databases[Number(valueOf(before, after, DB))];
+    const key = columnOf(before, after, KEY) as Bytes;
+    const database = this.#keyspace.databases[Number(columnOf(before, after, DB))];
     if (database === undefined) return "a row of a database that is not there";
     if (table.id === Table.KEY) this.#changeKey(database, key, before, after);
     else if (table.id === Table.STRING) this.#changeString(database, key, after);
@@ -115,7 +115,7 @@ export class BinlogApplier {
       if (database.typeOf(key) === Type.HASH) hashes.delete(key, before![FIELD] as Bytes);
       return;
     }
-    const field = valueOf(before, after, FIELD) as Bytes;
+    const field = columnOf(before, after, FIELD) as Bytes;
     const value = present(after[FIELD_VALUE], "binlog: a changed field has a value") as Bytes;
     if (hashes.get(key, field) !== value) hashes.set(key, field, value);
     const expiry = this.#takeWaiting(database, key);

@@ -1,67 +1,28 @@
 /**
- * The binlog's files: `wal/binlog.000001` … and `wal/binlog.index`, which lists them, one name a line.
+ * The binlog: events are appended to the last of its files (binlog-files.ts).
  *
- * Events are appended to the last file listed. A new file is begun when the last one is full and no transaction is
- * prepared but undecided, so that recovery needs to ask the last file only (pitfall 34). Its first bytes and its entry in
- * the folder are durable before the index names it, and the index is replaced by renaming (I8).
+ * A new file is begun when the last one is full and no transaction is prepared but undecided, so that recovery needs to ask
+ * the last file only (pitfall 34). The full one ends with ROTATE, synced before the next one is made; a last file that ends
+ * with ROTATE was to be followed by another, and loses it in recovery: the rotation comes again.
  */
 import { present } from "../../common/assert.ts";
 import type { Disk, DiskFile } from "../../common/disk/disk.ts";
 import { CorruptFile, type DiskFailure } from "../../common/errors.ts";
 import { Log, type LogSink } from "../../common/log/log.ts";
+import {
+  BINLOG_FOLDER,
+  binlogName,
+  binlogPath,
+  binlogSize,
+  binlogStartTime,
+  createBinlogFile,
+  FILE_START_BYTES,
+  readBinlogIndex,
+  removeBinlogOrphans,
+  writeBinlogIndex,
+} from "./binlog-files.ts";
 import { type BinlogEnd, readBinlog, type VisitEvent } from "./binlog-reader.ts";
-import { fileStart, rotateEvent } from "./events.ts";
-
-export const BINLOG_FOLDER = "wal";
-export const BINLOG_INDEX_PATH = "wal/binlog.index";
-
-export function binlogName(number: number): string {
-  return `binlog.${String(number).padStart(6, "0")}`;
-}
-
-export function binlogPath(number: number): string {
-  return `${BINLOG_FOLDER}/${binlogName(number)}`;
-}
-
-/** Makes the file `number`, with its first event; durable but for its entry in the folder. */
-export function createBinlogFile(disk: Disk, number: number, seconds: number): void {
-  const file = disk.open(binlogPath(number), "ensure");
-  file.truncate(0);
-  file.write(0, fileStart(seconds));
-  file.syncNow();
-  file.close();
-}
-
-/** Replaces the index; durable when it returns. */
-export function writeBinlogIndex(disk: Disk, numbers: readonly number[]): void {
-  const path = `${BINLOG_INDEX_PATH}.new`;
-  const file = disk.open(path, "ensure");
-  file.truncate(0);
-  file.write(0, Buffer.from(numbers.map((number) => `${binlogPath(number)}\n`).join(""), "latin1"));
-  file.syncNow();
-  file.close();
-  disk.rename(path, BINLOG_INDEX_PATH);
-  disk.syncDir(BINLOG_FOLDER);
-}
-
-/** The numbers of the files that the index lists. */
-export function readBinlogIndex(disk: Disk): number[] {
-  const file = disk.open(BINLOG_INDEX_PATH, "read");
-  const bytes = Buffer.alloc(file.size());
-  file.read(0, bytes);
-  file.close();
-  const lines = bytes.toString("latin1").split("\n");
-  const numbers = lines.slice(0, -1).map((line) => Number(/^wal\/binlog\.(\d{6,})$/.exec(line)?.[1]));
-  if (numbers.length === 0 || lines.at(-1) !== "" || numbers.some((number) => !(number > 0))) {
-    throw new CorruptFile(BINLOG_INDEX_PATH, 0, "not a list of binlog files");
-  }
-  const stray = numbers.findIndex((number, i) => number !== numbers[0]! + i || !disk.exists(binlogPath(number)));
-  if (stray >= 0) {
-    const problem = `names ${binlogPath(numbers[stray]!)}, which is missing or not the next one,`;
-    throw new CorruptFile(BINLOG_INDEX_PATH, lines.slice(0, stray).join("\n").length, problem);
-  }
-  return numbers;
-}
+import { rotateEvent } from "./events.ts";
 
 class FileSink implements LogSink {
   readonly file: DiskFile;
@@ -85,6 +46,8 @@ export class Binlog {
   #file: DiskFile | undefined;
   #log: Log | undefined;
   syncs = 0;
+  /** Files from this number on are not purged: a backup that is being made names it. */
+  keptFrom = Number.POSITIVE_INFINITY;
 
   constructor(disk: Disk) {
     this.#disk = disk;
@@ -103,7 +66,8 @@ export class Binlog {
     const file = this.#disk.open(this.path, "update");
     file.syncNow();
     const end = readBinlog(file, visit);
-    if (this.number < durable.file || (this.number === durable.file && end.position < durable.position)) {
+    const durableTo = this.number === durable.file ? durable.position : 0;
+    if (this.number < durable.file || end.position < Math.max(durableTo, FILE_START_BYTES)) {
       throw new CorruptFile(this.path, end.wholeTo, "a binlog event is damaged, though it had been durable");
     }
     const cutBytes = file.size() - end.position;
@@ -111,17 +75,9 @@ export class Binlog {
       file.truncate(end.position);
       file.syncNow();
     }
-    this.#removeOrphan();
+    removeBinlogOrphans(this.#disk, this.#numbers);
     this.#use(file, end.position);
     return { ...end, cutBytes };
-  }
-
-  /** A file that the index does not name yet: a rotation was cut short. */
-  #removeOrphan(): void {
-    const orphan = binlogPath(this.number + 1);
-    if (!this.#disk.exists(orphan)) return;
-    this.#disk.remove(orphan);
-    this.#disk.syncDir(BINLOG_FOLDER);
   }
 
   #use(file: DiskFile, position: number): void {
@@ -170,6 +126,32 @@ export class Binlog {
     writeBinlogIndex(this.#disk, this.#numbers);
     const file = this.#disk.open(this.path, "update");
     this.#use(file, file.size());
+  }
+
+  /** The files, oldest first. */
+  list(): { readonly name: string; readonly number: number; readonly size: number }[] {
+    return this.#numbers.map((number) => {
+      const size = number === this.number ? this.log.written : binlogSize(this.#disk, number);
+      return { name: binlogName(number), number, size };
+    });
+  }
+
+  /** Removes the files before this one; first from the index, durably (L2). Returns how many. */
+  purgeBefore(first: number): number {
+    const purged = this.#numbers.filter((number) => number < Math.min(first, this.number, this.keptFrom));
+    if (purged.length === 0) return 0;
+    this.#numbers = this.#numbers.slice(purged.length);
+    writeBinlogIndex(this.#disk, this.#numbers);
+    for (const number of purged) this.#disk.remove(binlogPath(number));
+    this.#disk.syncDir(BINLOG_FOLDER);
+    return purged.length;
+  }
+
+  /** Removes the files all of whose transactions are older than this time: those whose successor was begun before it. */
+  purgeOlderThan(seconds: number): number {
+    let first = this.#numbers[0]!;
+    while (first < this.number && binlogStartTime(this.#disk, first + 1) <= seconds) first++;
+    return this.purgeBefore(first);
   }
 
   close(): void {

@@ -50,6 +50,10 @@ const XID = new EventTemplate(xidEvent());
 const TABLE_MAPS = TABLES.map((table) => new EventTemplate(tableMapEvent(table)));
 const FLAGS_AT = EVENT_HEADER_BYTES + 6;
 
+/** The answer to a command whose transaction has `overflowed`; it is undone then, and was never prepared. */
+export const OVERFLOW =
+  "ERR Multi-statement transaction required more than 'max_binlog_cache_size' bytes of storage; increase this directive and try again";
+
 /** What a server sets for all transactions; may change at run time. */
 export interface EventLimits {
   /** Bytes of events that one transaction may gather. */

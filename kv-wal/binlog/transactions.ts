@@ -8,7 +8,7 @@ import type { Disk, DiskFile } from "../../common/disk/disk.ts";
 import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { splitArguments } from "../../common/resp/split-arguments.ts";
 import { readU32, readU48 } from "../bytes-view.ts";
-import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "./binlog.ts";
+import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "./binlog-files.ts";
 import { type BinlogEnd, readBinlog } from "./binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType, readQuery } from "./events.ts";
 import { type ChangedRow, readRows } from "./row-events.ts";

@@ -5,7 +5,7 @@
 import { toText } from "../../common/bytes.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import { CorruptFile } from "../../common/errors.ts";
-import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "../binlog/binlog.ts";
+import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "../binlog/binlog-files.ts";
 import { readBinlog } from "../binlog/binlog-reader.ts";
 import { CHECKSUM_BYTES, EVENT_HEADER_BYTES, EVENT_NAMES, EventType, readQuery } from "../binlog/events.ts";
 import { FieldReader, type Show } from "./listing.ts";

@@ -1,6 +1,6 @@
 /** Checks redo log and binlog by themselves, before recovery looks at them. */
 import type { Disk } from "../../common/disk/disk.ts";
-import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "../binlog/binlog.ts";
+import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "../binlog/binlog-files.ts";
 import { readBinlog } from "../binlog/binlog-reader.ts";
 import { slotOffset } from "../checkpoint-slot.ts";
 import { BLOCK_SIZE } from "../redo-block.ts";

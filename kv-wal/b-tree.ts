@@ -21,7 +21,7 @@
 import { assert } from "../common/assert.ts";
 import { type Bytes, sliceBytes } from "../common/bytes.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes } from "./bytes-view.ts";
+import { copyBytes, readU16, readU32 } from "./bytes-view.ts";
 import { frameOfHint, HashIndex, slotOfHint } from "./hash-index.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import {
@@ -32,6 +32,7 @@ import {
   PAGE_TYPE_AT,
   PageType,
   RECORD_TAIL_AT,
+  RECORD_TAIL_LENGTH_AT,
   recordSize,
 } from "./page.ts";
 import { Redo } from "./redo-records.ts";
@@ -183,6 +184,40 @@ export class BTree {
     this.#split(level, slot, record, length);
   }
 
+  /** Begins an operation and goes to the end of the tree, behind which the row in `record` belongs. For `appendLeaf`. */
+  seekEnd(record: Buffer): void {
+    this.#pool.beginOperation();
+    const tail = sliceBytes(record, RECORD_TAIL_AT, RECORD_TAIL_AT + readU16(record, RECORD_TAIL_LENGTH_AT));
+    this.#descend(readU32(record, 0), readU32(record, 4), readU32(record, 8), tail);
+    const base = this.frame * PAGE_SIZE;
+    const isEnd = this.slot === this.#arena.countOf(base) && this.#arena.nextOf(base) === 0;
+    assert(isEnd && !this.found, "tree: rows are appended behind the last one");
+  }
+
+  /** Appends a leaf with these records, ascending, in the mini-transaction. */
+  appendLeaf(records: Buffer, length: number): void {
+    if (this.#rootLevel === 0) {
+      if (this.#arena.countOf(this.frame * PAGE_SIZE) === 0) {
+        this.#mini.applyCopy(Redo.FILL, this.frame, 0, records, 0, length);
+        return;
+      }
+      this.#pushDownRoot();
+    }
+    const right = this.#header.allocate(PageType.LEAF, 0);
+    this.#pages.link(this.#pathFrames[0]!, right);
+    this.#mini.applyCopy(Redo.FILL, right, 0, records, 0, length);
+    this.#insertChild(1, right);
+  }
+
+  /** Inserts the node record for a page that was put behind the one on the path. */
+  #insertChild(level: number, child: number): void {
+    const length = this.#pages.makeNodeRecord(this.#arena.recordAt(child * PAGE_SIZE, 0), this.#pool.pageIn(child));
+    // A level above may need the same buffer for its own node record, so this one gets its own copy there.
+    const copy = Buffer.allocUnsafeSlow(length);
+    copyBytes(this.#pages.nodeRecord, 0, copy, 0, length);
+    this.#insertAt(level, this.#pathSlots[level]! + 1, copy, length);
+  }
+
   /** Moves the content of the root into a new page below it. */
   #pushDownRoot(): void {
     const root = this.#pathFrames[this.#rootLevel]!;
@@ -214,11 +249,7 @@ export class BTree {
     this.#pages.moveRecords(left, intoRight ? cut : cut - 1, right);
     if (intoRight) this.#mini.applyCopy(Redo.INSERT, right, slot - cut, record, 0, length);
     else this.#mini.applyCopy(Redo.INSERT, left, slot, record, 0, length);
-    const nodeLength = this.#pages.makeNodeRecord(this.#arena.recordAt(right * PAGE_SIZE, 0), this.#pool.pageIn(right));
-    // A level above may need the same buffer for its own node record, so this one gets its own copy there.
-    const copy = Buffer.allocUnsafeSlow(nodeLength);
-    copyBytes(this.#pages.nodeRecord, 0, copy, 0, nodeLength);
-    this.#insertAt(level + 1, this.#pathSlots[level + 1]! + 1, copy, nodeLength);
+    this.#insertChild(level + 1, right);
   }
 
   /**

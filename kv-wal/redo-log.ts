@@ -159,7 +159,7 @@ export class RedoLog {
     assert(this.age === 0 && this.#log.durable === this.#log.appended, "redo: only an empty log changes its size");
     const next = { ...this.#checkpoint, number: this.#checkpoint.number + 1 };
     this.ring.replace(disk, sizes, next);
-    this.#checkpoint = next;
+    this.#moveTo(next);
   }
 
   /** A mini-transaction starts at `lsn`. */

@@ -3,9 +3,10 @@ import fc from "fast-check";
 import t from "tap";
 import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { BulkLoad } from "../kv-wal/bulk-load.ts";
 import { SpaceCheck } from "../kv-wal/check.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
-import { PAGE_SIZE } from "../kv-wal/page.ts";
+import { PAGE_SIZE, RECORD_SYSTEM_BYTES, RECORD_TAIL_AT } from "../kv-wal/page.ts";
 import { Kind } from "../kv-wal/rows/layout.ts";
 import { ROOT_PAGE } from "../kv-wal/space-header.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
@@ -211,4 +212,75 @@ t.test("what is left of many rows lies together", async (t) => {
     t.same(problems(engine), []);
     t.ok(storage.tree.merges > 0);
   });
+});
+
+/** A leaf record of a field row, as a bulk load takes it. */
+function recordOf(low: number, tail: string, length: number): Buffer {
+  const record = Buffer.alloc(RECORD_TAIL_AT + tail.length + RECORD_SYSTEM_BYTES + length, low % 256);
+  record.fill(0, RECORD_TAIL_AT + tail.length, RECORD_TAIL_AT + tail.length + RECORD_SYSTEM_BYTES);
+  record.writeUInt32LE(HI, 0);
+  record.writeUInt32LE(MID, 4);
+  record.writeUInt32LE(low, 8);
+  record.writeUInt16LE(tail.length, 12);
+  record.writeUInt16LE(length, 14);
+  record.write(tail, RECORD_TAIL_AT, "latin1");
+  return record;
+}
+
+t.test("bulk load: any sorted rows, then random operations on them", async (t) => {
+  const row = fc.record({ low: fc.nat(10_000), tail: key.map(({ tail }) => tail), length: fc.nat(2000) });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 400 }), fc.array(operation, { maxLength: 60 }), (loaded, operations) => {
+      const disk = new MemoryDisk();
+      let engine = openWal(disk);
+      const model: Model = new Map();
+      for (const { low, tail, length } of loaded) model.set(nameOf(low, tail), { low, tail, length });
+      const { mini, header, tree } = engine.storage;
+      const load = new BulkLoad(mini, header, tree);
+      for (const [, { low, tail, length }] of [...model].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        const record = recordOf(low, tail, length);
+        load.add(record, record.length);
+      }
+      load.finish();
+      engine.storage.redo.flushNow();
+      for (const again of [false, true]) {
+        if (again) engine = openWal(disk.afterPowerLoss());
+        const found = contents(engine).join("\n");
+        if (found !== expected(model).join("\n")) throw new Error(`another content, restarted: ${again}`);
+        const wrong = problems(engine);
+        if (wrong.length > 0) throw new Error(wrong.join("; "));
+      }
+      engine.storage.transactions.mayChange = true;
+      for (const step of operations) {
+        if ("put" in step) {
+          const { low, tail } = step.put;
+          put(engine, low, tail, step.length);
+          model.set(nameOf(low, tail), { low, tail, length: step.length });
+        } else if (remove(engine, step.remove.low, step.remove.tail)) {
+          model.delete(nameOf(step.remove.low, step.remove.tail));
+        }
+      }
+      if (contents(engine).join("\n") !== expected(model).join("\n")) throw new Error("another content, changed");
+      const wrong = problems(engine);
+      if (wrong.length > 0) throw new Error(wrong.join("; "));
+    }),
+    { seed: 7, numRuns: 40 },
+  );
+  t.pass("40 runs");
+});
+
+t.test("bulk load fills its leaves, and refuses rows that are out of order", async (t) => {
+  const engine = openWal(new MemoryDisk());
+  const { mini, header, tree } = engine.storage;
+  const load = new BulkLoad(mini, header, tree);
+  for (let n = 0; n < 5000; n++) load.add(recordOf(n, "", 100), recordOf(n, "", 100).length);
+  t.throws(() => load.add(recordOf(17, "", 100), 128), { name: "AssertionError" });
+  load.finish();
+  const bytes = 5000 * (128 + 2);
+  t.equal(load.leaves, Math.ceil(bytes / (((PAGE_SIZE - 32) * 15) / 16)), `${load.leaves} leaves of ${bytes} bytes`);
+  t.equal(contents(engine).length, 5000);
+  t.same(problems(engine), []);
+  const late = new BulkLoad(mini, header, tree);
+  late.add(recordOf(17, "", 100), 128);
+  t.throws(() => late.finish(), { name: "AssertionError" }, "nor before what the tree has");
 });

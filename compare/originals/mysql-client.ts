@@ -1,5 +1,6 @@
 /**
- * As much of the MySQL client protocol as asking a local server takes: no password, no TLS, text results.
+ * As much of the MySQL client protocol as asking a local server takes: no password, no TLS, text results; and prepared
+ * statements without a result.
  *
  *     packet     3 bytes length, 1 byte number, payload
  *     answer     00 … OK | ff … error | column count, a packet per column, EOF, a packet per row, EOF
@@ -13,6 +14,9 @@ const CLIENT_FLAGS = 0x1 | 0x200 | 0x8000 | 0x80000; // long password, 4.1 proto
 const PACKET_MAX = 0x1000000;
 const UTF8MB4 = 45;
 const COM_QUERY = 3;
+const COM_STMT_PREPARE = 0x16;
+const COM_STMT_EXECUTE = 0x17;
+const TYPE_VAR_STRING = 0xfd;
 const OK = 0x00;
 const END = 0xfe;
 const ERROR = 0xff;
@@ -43,9 +47,10 @@ export class MysqlClient {
     socket.on("close", () => end(new MysqlError("the server closed the connection")));
   }
 
-  /** Connects as root; throws when nobody listens, or the server refuses. */
-  static async open(socketPath: string): Promise<MysqlClient> {
-    const client = new MysqlClient(connect(socketPath));
+  /** Connects as root, to a socket's path or a local port; throws when nobody listens, or the server refuses. */
+  static async open(address: string | number): Promise<MysqlClient> {
+    const socket = typeof address === "string" ? connect(address) : connect(address, "127.0.0.1");
+    const client = new MysqlClient(socket.setNoDelay());
     await client.#packet();
     const head = Buffer.alloc(32);
     head.writeUInt32LE(CLIENT_FLAGS, 0);
@@ -74,6 +79,31 @@ export class MysqlClient {
     const rows: (string | null)[][] = [];
     for (let packet = await this.#packet(); !isEnd(packet); packet = await this.#packet()) rows.push(rowOf(packet));
     return rows;
+  }
+
+  /** Prepares a statement that has parameters and no result; answers its number. */
+  async prepare(sql: string): Promise<number> {
+    this.#send(0, Buffer.concat([Buffer.from([COM_STMT_PREPARE]), Buffer.from(sql, "utf8")]));
+    const first = await this.#packet();
+    if (first[0] === ERROR) throw new MysqlError(errorText(first));
+    while (!isEnd(await this.#packet())) {
+      // A parameter's description.
+    }
+    return first.readUInt32LE(1);
+  }
+
+  /** Executes it with these values, each shorter than 251 bytes, and waits until it is committed. */
+  async execute(statement: number, values: readonly string[]): Promise<void> {
+    const head = Buffer.alloc(10);
+    head[0] = COM_STMT_EXECUTE;
+    head.writeUInt32LE(statement, 1);
+    head.writeUInt32LE(1, 6);
+    const noNulls = Buffer.alloc((values.length + 7) >> 3);
+    const types = Buffer.from([1, ...values.flatMap(() => [TYPE_VAR_STRING, 0])]);
+    const texts = values.map((value) => String.fromCharCode(value.length) + value).join("");
+    this.#send(0, Buffer.concat([head, noNulls, types, Buffer.from(texts, "latin1")]));
+    const answer = await this.#packet();
+    if (answer[0] !== OK) throw new MysqlError(errorText(answer));
   }
 
   close(): void {

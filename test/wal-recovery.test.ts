@@ -7,7 +7,7 @@ import type { Disk } from "../common/disk/disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
 import { openWal } from "./support/wal-fixture.ts";
-import { judge, settle, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
+import { dump, judge, settle, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
 
 /** The last round acknowledged, −1 when not even the accounts were; −2 when the crash came before the folder was open. */
 function work(disk: Disk): { acknowledged: number; crashed: boolean } {
@@ -59,3 +59,86 @@ for (const [name, survive] of [
     t.ok(crashes > 100, `${crashes} crashes`);
   });
 }
+
+type Survive = (disk: MemoryDisk) => MemoryDisk;
+const POWER_LOSS: Survive = (disk) => disk.afterPowerLoss();
+const KILL: Survive = (disk) => disk.clone();
+
+/** Recovers with a crash before operation `at`. Undefined when recovery needs no more operations than that. */
+function crashRecovery(disk: MemoryDisk, at: number, survive: Survive): MemoryDisk | undefined {
+  const copy = disk.clone();
+  try {
+    openWal(new CrashingDisk(copy, at));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Crash)) throw error;
+    return survive(copy);
+  }
+}
+
+/** Every way to crash the recovery of this disk once. */
+function* crashedRecoveries(disk: MemoryDisk, ways: readonly Survive[] = [POWER_LOSS, KILL]): Generator<MemoryDisk> {
+  for (const survive of ways) {
+    for (let at = 0; ; at++) {
+      const left = crashRecovery(disk, at, survive);
+      if (left === undefined) break;
+      yield left;
+    }
+  }
+}
+
+/** The workload, crashed before operation `at`, with some pages in place and others torn by the doublewrite's crash. */
+function crashedFolder(at: number, survive: Survive): { disk: MemoryDisk; acknowledged: number } {
+  const disk = new MemoryDisk();
+  const { acknowledged } = work(new CrashingDisk(disk, at));
+  return { disk: survive(disk), acknowledged };
+}
+
+t.test("recovery crashed at every one of its operations comes to the same end (I7)", async (t) => {
+  let crashes = 0;
+  for (let at = 20; at < 118; at += 4) {
+    for (const ways of [[POWER_LOSS, KILL], [KILL]]) {
+      // After a kill and then a power loss, what only the page cache had may be gone: the end may be another one.
+      const { disk, acknowledged } = crashedFolder(at, ways[0]!);
+      const end = dump(openWal(disk.clone()));
+      for (const left of crashedRecoveries(disk, ways)) {
+        crashes++;
+        if (dump(openWal(left.clone())) !== end)
+          t.fail(`operation ${at}: another end than without a crash in recovery`);
+        const problem = judge(left, acknowledged);
+        if (problem !== "") t.fail(`operation ${at}: ${problem}`);
+      }
+    }
+  }
+  t.ok(crashes > 500, `${crashes} crashes of recovery`);
+});
+
+t.test("a power loss in the recovery after a kill: what was acknowledged is there", async (t) => {
+  let crashes = 0;
+  for (let at = 21; at < 118; at += 8) {
+    const { disk, acknowledged } = crashedFolder(at, KILL);
+    for (const left of crashedRecoveries(disk, [POWER_LOSS])) {
+      crashes++;
+      const problem = judge(left, acknowledged);
+      if (problem !== "") t.fail(`operation ${at}: ${problem}`);
+    }
+  }
+  t.ok(crashes > 50, `${crashes} crashes of recovery`);
+});
+
+t.test(
+  "the recovery of a crashed recovery, crashed at every one of its operations, comes to the same end",
+  async (t) => {
+    const { disk, acknowledged } = crashedFolder(61, POWER_LOSS);
+    const end = dump(openWal(disk.clone()));
+    let crashes = 0;
+    for (const once of crashedRecoveries(disk)) {
+      for (const twice of crashedRecoveries(once)) {
+        crashes++;
+        if (dump(openWal(twice)) !== end) t.fail(`after crash ${crashes}: another end`);
+        if (crashes % 10 === 0 && judge(twice, acknowledged) !== "") t.fail(judge(twice, acknowledged));
+      }
+    }
+    t.ok(crashes > 100, `${crashes} crashes of recovery after a crash of recovery`);
+  },
+);

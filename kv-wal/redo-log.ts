@@ -17,6 +17,9 @@ import type { RedoRing } from "./redo-ring.ts";
 
 /** Blocks formatted before one write call. */
 const CHUNK_BLOCKS = 256;
+/** Blocks on their way to the ring: filled and written within one call. */
+const CHUNK = Buffer.alloc(CHUNK_BLOCKS * BLOCK_SIZE);
+const CHUNK_WORDS = wordsOf(CHUNK);
 /** No mini-transaction is longer: a split of every level of a deep tree. */
 export const GROUP_BYTES_MAX = 128 * 1024;
 
@@ -36,8 +39,6 @@ export type CheckpointPlaces = Omit<Checkpoint, "number" | "lsn" | "epoch" | "ep
 
 class BlockSink implements LogSink {
   readonly ring: RedoRing;
-  readonly #chunk = Buffer.alloc(CHUNK_BLOCKS * BLOCK_SIZE);
-  readonly #words = wordsOf(this.#chunk);
   /** Payload of the last block, which the next write continues. */
   readonly #tail = Buffer.alloc(BLOCK_PAYLOAD);
   #tailFirstGroup = NO_GROUP;
@@ -71,21 +72,21 @@ class BlockSink implements LogSink {
     while (done < bytes.length && blocks < CHUNK_BLOCKS) {
       const at = blocks * BLOCK_SIZE;
       const payload = at + BLOCK_HEADER_BYTES;
-      if (offset > 0) this.#tail.copy(this.#chunk, payload, 0, offset);
+      if (offset > 0) this.#tail.copy(CHUNK, payload, 0, offset);
       const length = Math.min(BLOCK_PAYLOAD - offset, bytes.length - done);
-      bytes.copy(this.#chunk, payload + offset, done, done + length);
+      bytes.copy(CHUNK, payload + offset, done, done + length);
       const used = offset + length;
-      if (used < BLOCK_PAYLOAD) this.#chunk.fill(0, payload + used, at + BLOCK_SIZE);
+      if (used < BLOCK_PAYLOAD) CHUNK.fill(0, payload + used, at + BLOCK_SIZE);
       const number = first + blocks;
       const firstGroup = this.#firstGroupOf(number, offset);
-      sealBlock(this.#chunk, this.#words, at, { epoch: this.epoch, number, used, firstGroup, durable });
+      sealBlock(CHUNK, CHUNK_WORDS, at, { epoch: this.epoch, number, used, firstGroup, durable });
       done += length;
       offset = 0;
       blocks++;
     }
     const last = (blocks - 1) * BLOCK_SIZE + BLOCK_HEADER_BYTES;
-    this.#chunk.copy(this.#tail, 0, last, last + BLOCK_PAYLOAD);
-    this.ring.write(first, this.#chunk.subarray(0, blocks * BLOCK_SIZE));
+    CHUNK.copy(this.#tail, 0, last, last + BLOCK_PAYLOAD);
+    this.ring.write(first, CHUNK.subarray(0, blocks * BLOCK_SIZE));
     this.blocksWritten += blocks;
     return done - from;
   }

@@ -31,7 +31,7 @@ export interface LogSink {
 /** Told that everything up to the position it waited for is durable, or that this will never be known. */
 export type DurableCallback = (failure: DiskFailure | undefined) => void;
 
-const BUFFER_BYTES_INITIAL = 64 * 1024;
+const BUFFER_BYTES_INITIAL = 8 * 1024;
 /** A buffer that one large batch has grown beyond this is given back after it was written. */
 const BUFFER_BYTES_KEPT = 4 * 1024 * 1024;
 /** A buffer grows by doubling, but leaves no more room than this: a Buffer has at most 4 GiB. */

@@ -27,7 +27,7 @@ export interface BinlogEnd {
 /** Visits every whole event of the file up to the first that is not; says where the last whole transaction ends. */
 export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
   const size = file.size();
-  let buffer = Buffer.alloc(CHUNK_BYTES);
+  let buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(size, EVENT_BYTES_MIN)));
   /** The file position of the buffer's first byte, and how many bytes it holds. */
   let base = 0;
   let held = file.read(0, buffer);
@@ -39,7 +39,7 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
   for (;;) {
     let length = held - at >= EVENT_HEADER_BYTES ? eventSize(buffer, at) : EVENT_HEADER_BYTES;
     if (at + length > held && base + at + length <= size) {
-      const next = length > buffer.length ? Buffer.alloc(length + CHUNK_BYTES) : buffer;
+      const next = length > buffer.length ? Buffer.allocUnsafeSlow(length + CHUNK_BYTES) : buffer;
       base += at;
       held = file.read(base, next);
       buffer = next;

@@ -41,7 +41,7 @@ import { TABLES, type Table } from "./schema.ts";
 export const ROWS_EVENT_BYTES_MAX = 8192;
 /** From this size on, events go on in another chunk instead of one that is twice as large. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
-const BYTES_INITIAL = 64 * 1024;
+const BYTES_INITIAL = 8 * 1024;
 /** Room that a chunk has beyond what made it grow. */
 const BYTES_SPARE = 64 * 1024;
 

@@ -37,6 +37,8 @@ export interface CrashOptions {
 export interface Crash {
   /** Index of the last event that had happened; -1: none. */
   readonly event: number;
+  /** Index of the event up to which the clients knew: the next one, when the crash came in its middle. */
+  readonly knownAt: number;
   /** How many disk operations had been done. */
   readonly operations: number;
   /** The step that the event was, if it was one. */
@@ -90,10 +92,29 @@ export function lossesOfCrash(crash: Crash): Loss[] {
 
 /** What a model has given at the last moment at which the disk was another. */
 interface Given {
-  liveVersion: number;
   durableVersion: number;
   operation: number;
-  states: { space: StateSpace; spaceIndex: number; choice: Choice; image: DiskImage }[];
+  states: State[];
+}
+
+type State = Pick<Crash, "space" | "spaceIndex" | "choice" | "image">;
+
+/** The crash with another choice: other losses at the same moment. */
+export function withChoice(crash: Crash, choice: Choice): Crash {
+  const { event, operations, step, model, space, spaceIndex, isRepeated } = crash;
+  const state = { space, spaceIndex, choice, image: space.build(choice) };
+  return { ...crashOf(event, operations, step, model, state), isRepeated };
+}
+
+function crashOf(
+  event: number,
+  operations: number,
+  step: StepName | undefined,
+  model: PersistenceModel,
+  state: State,
+): Omit<Crash, "isRepeated"> {
+  const isTorn = model.crash === "kill" && state.choice.some((value) => value > 0);
+  return { event, knownAt: isTorn ? event + 1 : event, operations, step, model, ...state };
 }
 
 /** The crash after one event under one model, with everything kept: its space says what else there is. */
@@ -111,13 +132,13 @@ export function crashAt(
     disk.apply(happened.operation);
     operations.push(happened.operation);
   }
-  const space = model.spaces({ disk, next: nextOperations(recording)[event + 1], operations, base })[spaceIndex];
+  const space = model.spaces({ disk, next: operationAt(recording, event + 1), operations, base })[spaceIndex];
   if (space === undefined) return undefined;
   const choice = space.dimensions.map(() => 0);
   const last = events[event];
   const step = last?.kind === "step" ? last.step : undefined;
-  const image = space.build(choice);
-  return { event, operations: operations.length, step, model, space, spaceIndex, choice, image, isRepeated: false };
+  const state = { space, spaceIndex, choice, image: space.build(choice) };
+  return { ...crashOf(event, operations.length, step, model, state), isRepeated: false };
 }
 
 /** Every crash, in the order of events, models, and state-space.ts. */
@@ -127,7 +148,6 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
   const operations: DiskOperation[] = [];
   const random = new SeededRandom(options.seed);
   const given = new Map<string, Given>();
-  const next = nextOperations(recording);
   for (let event = -1; event < events.length; event++) {
     const happened = events[event];
     if (happened?.kind === "disk") {
@@ -139,11 +159,12 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
     for (const model of options.models) {
       if (options.isCut?.(event, model) === false) continue;
       let last = given.get(model.name);
-      const isRepeated = last !== undefined && isSameMoment(last, model, disk, operations.length);
+      const inFlight = operationAt(recording, event + 1);
+      const isRepeated = last !== undefined && isSameMoment(last, model, disk, operations.length, inFlight);
       if (!isRepeated) {
         last = newGiven(disk, operations.length);
         given.set(model.name, last);
-        const moment = { disk, next: next[event + 1], operations, base };
+        const moment = { disk, next: inFlight, operations, base };
         for (const [spaceIndex, space] of model.spaces(moment).entries()) {
           const count = coverage.of(model.name);
           const total = sizeOf(space);
@@ -152,7 +173,7 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
             const state = { space, spaceIndex, choice, image: space.build(choice) };
             last.states.push(state);
             covered++;
-            yield { event, operations: operations.length, step, model, ...state, isRepeated };
+            yield { ...crashOf(event, operations.length, step, model, state), isRepeated };
           }
           count.covered += covered;
           count.total += total;
@@ -160,33 +181,34 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
           if (covered === total) count.exhaustedMoments++;
         }
       } else if (last !== undefined) {
-        for (const state of last.states)
-          yield { event, operations: operations.length, step, model, ...state, isRepeated };
+        for (const state of last.states) {
+          yield { ...crashOf(event, operations.length, step, model, state), isRepeated };
+        }
       }
     }
   }
 }
 
 function newGiven(disk: PendingDisk, operation: number): Given {
-  return { liveVersion: disk.liveVersion, durableVersion: disk.durableVersion, operation, states: [] };
+  return { durableVersion: disk.durableVersion, operation, states: [] };
 }
 
 /** Has anything happened that the model's states depend on? */
-function isSameMoment(last: Given, model: PersistenceModel, disk: PendingDisk, operation: number): boolean {
-  if (last.operation === operation) return true;
-  // A write in flight makes a moment of its own for a kill; a sync alone changes nothing that a kill could show.
+function isSameMoment(
+  last: Given,
+  model: PersistenceModel,
+  disk: PendingDisk,
+  operation: number,
+  inFlight: DiskOperation | undefined,
+): boolean {
+  // A write in flight makes a moment of its own for a kill.
+  if (model.crash === "kill" && inFlight?.kind === "write") return false;
   if (model.name === "dropped") return last.durableVersion === disk.durableVersion;
-  return false;
+  return last.operation === operation;
 }
 
-/** For every event, the operation that it or the next disk event is. */
-function nextOperations(recording: Recording): (DiskOperation | undefined)[] {
-  const next: (DiskOperation | undefined)[] = [];
-  let following: DiskOperation | undefined;
-  for (let index = recording.events.length - 1; index >= 0; index--) {
-    const event = recording.events[index];
-    if (event?.kind === "disk") following = event.operation;
-    next[index] = following;
-  }
-  return next;
+/** The operation that an event is, if it is one. */
+function operationAt(recording: Recording, event: number): DiskOperation | undefined {
+  const happened = recording.events[event];
+  return happened?.kind === "disk" ? happened.operation : undefined;
 }

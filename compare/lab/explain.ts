@@ -54,7 +54,7 @@ function show(bytes: string): string {
 }
 
 function clientLines({ run, crash }: Finding): string[] {
-  const cut = run.timeline[crash.event]?.order ?? 0;
+  const cut = run.timeline[crash.knownAt]?.order ?? 0;
   return numbered(run).map(({ operation, number }) => {
     const told = isAcknowledged(operation, cut)
       ? `told ${JSON.stringify(operation.reply)?.slice(0, 40)} at ${operation.answered?.ms.toFixed(1)} ms`

@@ -90,7 +90,7 @@ export class Judge {
   }
 
   verdict(crash: Crash, outcome: Outcome): Verdict {
-    const order = this.#run.timeline[crash.event]?.order ?? 0;
+    const order = this.#run.timeline[crash.knownAt]?.order ?? 0;
     const key = `${crash.model.crash} ${order}`;
     let known = this.#verdicts.get(outcome);
     if (known === undefined) {
@@ -99,7 +99,7 @@ export class Judge {
     }
     let verdict = known.get(key);
     if (verdict === undefined) {
-      verdict = verdictOf(this.#run, crash.event, crash.model.crash, outcome);
+      verdict = verdictOf(this.#run, crash.knownAt, crash.model.crash, outcome);
       known.set(key, verdict);
     }
     return verdict;

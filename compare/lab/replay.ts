@@ -11,7 +11,7 @@ import { type EngineName, POLICIES, type Policy } from "../policy.ts";
 import { type RunPlan, type Script, simulate } from "../simulated-run.ts";
 import { SMALL } from "../survey.ts";
 import { freshFolder } from "./bases.ts";
-import { crashAt } from "./crashes.ts";
+import { crashAt, withChoice } from "./crashes.ts";
 import { type Finding, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
@@ -148,9 +148,9 @@ export function replayFile(path: string, check?: Check): Finding | undefined {
   const run = simulate(plan);
   const crash = crashAt(recordingOf(run, new PageStore()), modelOf(file.model), file.event, file.spaceIndex);
   if (crash === undefined || crash.space.dimensions.length !== file.choice.length) return undefined;
-  const image = crash.space.build(file.choice);
-  const outcome = new Subject(plan, check).outcomeOf(image);
-  const verdict = verdictOf(run, file.event, crash.model.crash, outcome);
+  const chosen = withChoice(crash, file.choice);
+  const outcome = new Subject(plan, check).outcomeOf(chosen.image);
+  const verdict = verdictOf(run, chosen.knownAt, crash.model.crash, outcome);
   const [violation] = verdict.violations;
-  return violation && { run, crash: { ...crash, choice: file.choice, image }, outcome, verdict, violation };
+  return violation && { run, crash: chosen, outcome, verdict, violation };
 }

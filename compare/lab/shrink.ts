@@ -8,7 +8,7 @@ import type { Violation } from "../oracle.ts";
 import { SeededRandom } from "../random.ts";
 import type { RunPlan, Script } from "../simulated-run.ts";
 import type { Planned } from "../workload.ts";
-import { type Crash, crashAt, lossesOfCrash } from "./crashes.ts";
+import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";
 import { type Finding, type HuntOptions, hunt, recordingOf } from "./hunt.ts";
 import { isPromised, verdictOf } from "./judge.ts";
 import { minimiseChoice, minimiseList } from "./minimise.ts";
@@ -131,13 +131,13 @@ class Shrinker {
       if (again === undefined) continue;
       const choice = model === crash.model ? crash.choice : again.space.dimensions.map(({ lost }) => lost);
       const look = (candidate: Crash): Finding | undefined => this.#judge(best, subject, candidate);
-      const first = look({ ...again, choice, image: again.space.build(choice) });
+      const first = look(withChoice(again, choice));
       if (first === undefined) continue;
-      const few = await minimiseChoice(again.space, choice, (image, next) => {
+      const few = await minimiseChoice(again.space, choice, (_, next) => {
         this.attempts++;
-        return look({ ...again, choice: next, image }) !== undefined;
+        return look(withChoice(again, next)) !== undefined;
       });
-      const small = look({ ...again, choice: few, image: again.space.build(few) });
+      const small = look(withChoice(again, few));
       if (small !== undefined && lossCount(small) <= lossCount(best)) best = small;
     }
     return best;
@@ -145,7 +145,7 @@ class Shrinker {
 
   #judge({ run }: Finding, subject: Subject, crash: Crash): Finding | undefined {
     const outcome = subject.outcomeOf(crash.image);
-    const verdict = verdictOf(run, crash.event, crash.model.crash, outcome);
+    const verdict = verdictOf(run, crash.knownAt, crash.model.crash, outcome);
     const violation = verdict.violations.find(({ kind }) => kind === this.#kind);
     if (violation !== undefined) return { run, crash, outcome, verdict, violation };
     if (this.#kind !== "unstable recovery") return undefined;

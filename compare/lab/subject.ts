@@ -8,6 +8,7 @@ import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-d
 import type { Engine } from "../../common/engine.ts";
 import { CorruptFile, DiskFailure } from "../../common/errors.ts";
 import type { Host } from "../../common/host.ts";
+import { WalEngine } from "../../kv-wal/engine.ts";
 import { configFor, createEngine, dumpCells } from "../engines.ts";
 import type { Cells } from "../model.ts";
 import type { RunPlan } from "../simulated-run.ts";
@@ -43,6 +44,11 @@ export type Check = (engine: Engine, disk: Disk) => readonly string[];
 const NOTHING: Cells = new Map();
 /** The tree is cut down when it has so many leaves: its images must fit into memory. */
 const LEAVES_MAX = 20_000;
+
+/** The engine is not used any more: its largest piece of memory is for the next. */
+function discard(engine: Engine): void {
+  if (engine instanceof WalEngine) engine.storage.pool.arena.discard();
+}
 
 export class Subject {
   readonly plan: RunPlan;
@@ -105,6 +111,7 @@ export class Subject {
       const { lines } = engine.recover();
       const cells = dumpCells(engine);
       const problems = this.#check?.(engine, host.disk) ?? [];
+      discard(engine);
       return { outcome: { refused: undefined, cells, lines, problems }, disk };
     } catch (error) {
       if (error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError) {

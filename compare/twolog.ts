@@ -10,6 +10,7 @@ import { Command, type CommanderError, InvalidArgumentError, Option } from "comm
 import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
 import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
+import type { ClaimsOptions } from "./claims/run-claims.ts";
 import type { CompareOptions } from "./compare.ts";
 import { crashCommand } from "./crash-program/crash-command.ts";
 import { aofCommand, walCommand } from "./inspect-commands.ts";
@@ -80,7 +81,15 @@ function compareCommand(): Command {
     .option("--campaign <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
     .option("--json <file>", "write the whole result to a file")
     .option("--orders", "why not the other way round: run the wrong orders, show what each breaks")
-    .action(async (flags: CompareOptions & { orders?: true }) => {
+    .option("--claims", "every claim of the documents as a scenario: holds, holds only if …, or false")
+    .option("--claim <id...>", "only these claims: A5 W8")
+    .option("--simulated", "with --claims: leave out what kills real processes or measures this machine")
+    .action(async (flags: CompareOptions & ClaimsOptions & { claims?: true; orders?: true }) => {
+      if (flags.claims === true || flags.claim !== undefined) {
+        const { runClaims } = await import("./claims/run-claims.ts");
+        process.exitCode = await runClaims(flags, print);
+        return;
+      }
       if (flags.orders === true) {
         const { runOrders } = await import("./orders/run-orders.ts");
         process.exitCode = runOrders(flags, print);

@@ -7,6 +7,7 @@
  * refuses to start, stops while it runs, or answers with nonsense is caught as well: the oracle is then the one that says so.
  */
 import { AssertionError } from "../../common/assert.ts";
+import type { Config } from "../../common/config.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import { CorruptFile, DiskFailure } from "../../common/errors.ts";
 import { STEPS, type StepName } from "../../common/steps.ts";
@@ -239,7 +240,7 @@ class Search {
     this.#tell(state, judge({ ...evidence, found: cells }).violations[0]);
     if (this.#caught !== undefined) return;
     if (this.#plan.binlog === true) {
-      const detail = binlogDisagreement(disk, cells);
+      const detail = binlogDisagreement(disk, this.#config, cells, run.plan.clients);
       if (detail !== undefined) this.#note(state, { kind: "engine ≢ binlog", rule: "I5", detail });
     }
     if (this.#plan.again === true) this.#recoverAgain(state, disk, cells);
@@ -272,16 +273,19 @@ class Search {
       tracing: false,
       trace: () => {},
     };
-    const plan = this.#run!.plan;
     try {
-      const config = configFor(policy.engine, { ...policy.directives, ...plan.directives });
-      const engine = (recovery.create ?? createEngine)(policy.engine, host, config);
+      const engine = (recovery.create ?? createEngine)(policy.engine, host, this.#config);
       engine.recover();
-      return readCells(engine, plan.clients);
+      return readCells(engine, this.#run!.plan.clients);
     } catch (error) {
       if (isBreakdown(error)) return error.message;
       throw error;
     }
+  }
+
+  get #config(): Config {
+    const { policy } = this.#plan;
+    return configFor(policy.engine, { ...policy.directives, ...this.#run!.plan.directives });
   }
 
   #tell(state: DiskState, violation: Violation | undefined): void {

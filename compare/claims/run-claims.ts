@@ -1,0 +1,138 @@
+/**
+ * `twolog compare --claims`: every claim of the documents, run and judged; a table, then each claim with its cases. Exit
+ * status 1 when an engine shows something else than was measured on the originals, where no improvement is stated.
+ */
+import { writeFileSync } from "node:fs";
+import { UsageError } from "../../common/errors.ts";
+import { CLAIMS } from "./all.ts";
+import { type Case, type Claim, type Judged, judgeClaim } from "./claim.ts";
+
+export interface ClaimsOptions {
+  /** Ids; all when left out. */
+  readonly claim?: readonly string[] | undefined;
+  readonly json?: string | undefined;
+  /** Leave out what kills real processes or measures the machine. */
+  readonly simulated?: boolean | undefined;
+}
+
+/** Runs and prints. Returns the exit status. */
+export async function runClaims(options: ClaimsOptions, print: (line: string) => void): Promise<number> {
+  const chosen = choose(options.claim);
+  const judged: Judged[] = [];
+  const startedAt = performance.now();
+  for (const claim of chosen) judged.push(await judgeClaim(claim, { real: options.simulated !== true }));
+  const seconds = (performance.now() - startedAt) / 1000;
+  for (const line of tableLines(judged)) print(line);
+  print("");
+  for (const one of judged) for (const line of detailLines(one)) print(line);
+  print(`${summaryText(judged)}; ${seconds.toFixed(0)} s`);
+  if (options.json !== undefined) writeJson(options.json, judged, seconds);
+  return judged.some(({ deviations }) => deviations.length > 0) ? 1 : 0;
+}
+
+function choose(ids: readonly string[] | undefined): readonly Claim[] {
+  if (ids === undefined || ids.length === 0) return CLAIMS;
+  return ids.map((id) => {
+    const claim = CLAIMS.find((one) => one.id === id.toUpperCase());
+    if (claim === undefined) throw new UsageError(`unknown claim '${id}': A1 to A15, W1 to W33`);
+    return claim;
+  });
+}
+
+const CLAIM_WIDTH = 66;
+
+/** One line a claim. */
+export function tableLines(judged: readonly Judged[]): string[] {
+  const lines = [
+    `${"id".padEnd(4)} ${"claim".padEnd(CLAIM_WIDTH)} ${"original".padEnd(13)} ${"twolog".padEnd(13)} cases`,
+  ];
+  for (const { claim, cases, measured, observed, deviations } of judged) {
+    const text = claim.claim.length > CLAIM_WIDTH ? `${claim.claim.slice(0, CLAIM_WIDTH - 1)}…` : claim.claim;
+    const note = deviations.length > 0 ? "DEVIATES" : isBetter(cases) ? "better" : "";
+    const words = [measured, observed].map((verdict) => (verdict ?? "not shown").padEnd(13)).join(" ");
+    lines.push(
+      `${claim.id.padEnd(4)} ${text.padEnd(CLAIM_WIDTH)} ${words} ${String(cases.length).padStart(5)} ${note}`.trimEnd(),
+    );
+  }
+  return lines;
+}
+
+function isBetter(cases: readonly Case[]): boolean {
+  return cases.some(({ better, observed }) => better !== undefined && better.shows === observed);
+}
+
+/** A claim with everything that belongs to it. */
+export function detailLines({ claim, cases, measured, observed, onlyIf, deviations }: Judged): string[] {
+  const documents = claim.documents === "" ? "our own" : `document ${claim.documents}`;
+  const lines = [`${claim.id}  ${claim.claim} (${documents})`];
+  const add = (name: string, text: string): number => lines.push(`    ${name.padEnd(10)}${text}`);
+  add("setup", claim.setup);
+  add("crash", claim.crash);
+  add("expected", claim.expected);
+  if (observed !== undefined) {
+    const verdict = observed === "holds only if" ? `holds only if: ${shortList(onlyIf)}` : observed;
+    add("verdict", measured === observed ? verdict : `${verdict} (on the original: ${measured})`);
+  }
+  add("because", claim.because);
+  for (const group of groups(cases)) for (const line of group) lines.push(`    ${line}`);
+  for (const because of new Set(cases.flatMap(({ better }) => (better === undefined ? [] : [better.because])))) {
+    add("better", because);
+  }
+  if (claim.notShown !== undefined) add("not shown", claim.notShown);
+  for (const deviation of deviations) add("DEVIATES", deviation);
+  return [...lines, ""];
+}
+
+const ONLY_IF_SHOWN = 6;
+const CASES_SHOWN = 14;
+
+function shortList(conditions: readonly string[]): string {
+  const shown = conditions.slice(0, ONLY_IF_SHOWN).join("; ");
+  return conditions.length > ONLY_IF_SHOWN ? `${shown}; and ${conditions.length - ONLY_IF_SHOWN} more` : shown;
+}
+
+/** The cases as lines; of many, those that contradict the claim, and how many do not. */
+function groups(cases: readonly Case[]): string[][] {
+  if (cases.length <= CASES_SHOWN) return [cases.map(caseLine)];
+  const against = cases.filter(({ claimed, observed }) => claimed !== observed);
+  const kept = cases.length - against.length;
+  return [against.slice(0, CASES_SHOWN).map(caseLine), [`  … and ${kept} cases as the document says`]];
+}
+
+function caseLine({ engine, when, claimed, measured, observed, how, figure }: Case): string {
+  const sign = claimed === observed ? "+" : "-";
+  const original = measured === observed ? "as measured" : `measured: ${measured}`;
+  const more = [how === "simulated" ? "" : how, figure ?? ""].filter((text) => text !== "").join(", ");
+  return `${sign} ${engine}, ${when}: ${observed} (${original}${more === "" ? "" : `; ${more}`})`;
+}
+
+/** How many claims hold, and how many say less than they seem to. */
+export function summaryText(judged: readonly Judged[]): string {
+  const count = (wanted: (one: Judged) => boolean): number => judged.filter(wanted).length;
+  const verdicts = (["holds", "holds only if", "false"] as const).map(
+    (verdict) =>
+      `${count(({ observed }) => observed === verdict)} ${verdict}${verdict === "holds only if" ? " …" : ""}`,
+  );
+  const notShown = count(({ cases }) => cases.length === 0);
+  const partly = count(({ claim, cases }) => cases.length > 0 && claim.notShown !== undefined);
+  const cases = judged.reduce((sum, one) => sum + one.cases.length, 0);
+  const deviating = count(({ deviations }) => deviations.length > 0);
+  return [
+    `${judged.length} claims, ${cases} cases: ${verdicts.join(", ")}`,
+    `${notShown} not shown, ${partly} not in every part`,
+    deviating === 0 ? "every case shows what was measured, or the stated improvement" : `${deviating} DEVIATE`,
+  ].join("; ");
+}
+
+/** `version` changes when a field changes its meaning. */
+function writeJson(path: string, judged: readonly Judged[], seconds: number): void {
+  const claims = judged.map(({ claim, ...rest }) => {
+    const { run: _run, ...row } = claim;
+    return { ...row, ...rest };
+  });
+  try {
+    writeFileSync(path, `${JSON.stringify({ version: 1, seconds, claims }, null, 2)}\n`);
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}

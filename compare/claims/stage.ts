@@ -1,0 +1,248 @@
+/**
+ * A small world for one claim: a server in the simulator with a few clients, played command by command, and every disk
+ * that a crash at any of its moments may leave.
+ *
+ *     const stage = new Stage(policyOf("aof", "always"));
+ *     stage.ask("SET", "k", "OLD");                      // runs until the reply has come
+ *     const write = stage.send(["SET", "k", "NEW"]);     // sent, nothing has run yet
+ *     stage.rest(3000);                                  // virtual time passes
+ *     const crash = stage.after("aof.write", write);     // a moment: how many events had happened
+ *     Stage.reopen(stage, stage.disk("power", crash))    // the next life, or why it refused
+ *
+ * Nothing is mocked but the world: requests are RESP bytes, replies are parsed, recovery is the engine's own.
+ */
+import RedisParser from "redis-parser";
+import { AssertionError } from "../../common/assert.ts";
+import { type Bytes, toBuffer } from "../../common/bytes.ts";
+import { COMMANDS } from "../../common/commands/table.ts";
+import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
+import type { Engine } from "../../common/engine.ts";
+import { CorruptFile, DiskFailure } from "../../common/errors.ts";
+import { Server } from "../../common/server/server.ts";
+import type { Transport } from "../../common/server/transport.ts";
+import type { StepName } from "../../common/steps.ts";
+import { CrashStates } from "../crash-states.ts";
+import { type CreateEngine, configFor, createEngine, type Directives } from "../engines.ts";
+import { type CrashKind, type EngineName, POLICIES, type Policy } from "../policy.ts";
+import { encodeCommand } from "../simulated-run.ts";
+import { type DiskWrapper, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
+import { SMALL } from "../survey.ts";
+
+/** Every sync takes so long. */
+export function syncsOf(ms: number): SyncTiming {
+  return { shortMs: [ms, ms], longMs: [ms, ms], longOneIn: 1_000_000 };
+}
+
+export interface StageOptions {
+  readonly directives?: Directives;
+  readonly timing?: SyncTiming;
+  readonly base?: MemoryDisk;
+  readonly wrapDisk?: DiskWrapper;
+  readonly create?: CreateEngine;
+  readonly seed?: number;
+  /** So much time passes before the server starts. */
+  readonly startLaterMs?: number;
+}
+
+/** A command that was sent. `sentAt` and `answeredAt` are moments: how many events had happened. */
+export interface Asked {
+  readonly words: readonly Bytes[];
+  readonly sentAt: number;
+  readonly sentMs: number;
+  answeredAt: number | undefined;
+  answeredMs: number;
+  reply: unknown;
+}
+
+const ASK_LIMIT_MS = 60_000;
+
+/** The policy with that name. */
+export function policyOf(engine: EngineName, name: string): Policy {
+  const found = POLICIES.find((policy) => policy.engine === engine && policy.name === name);
+  if (found === undefined) throw new Error(`no policy ${engine} ${name}`);
+  return found;
+}
+
+class StageClient implements Transport {
+  readonly address = "127.0.0.1:1";
+  readonly localAddress = "127.0.0.1:6379";
+  readonly pendingBytes = 0;
+  readonly backlogged = false;
+  readonly #parser: RedisParser;
+  readonly #waiting: ((reply: unknown) => void)[] = [];
+
+  constructor() {
+    const answer = (reply: unknown): void => this.#waiting.shift()?.(reply);
+    this.#parser = new RedisParser({ returnReply: answer, returnError: answer, returnBuffers: true });
+  }
+
+  expect(answer: (reply: unknown) => void): void {
+    this.#waiting.push(answer);
+  }
+  write(output: Bytes): void {
+    this.#parser.execute(toBuffer(output));
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
+}
+
+export class Stage {
+  readonly policy: Policy;
+  readonly engine: Engine;
+  readonly simulation: Simulation;
+  /** What recovery said. */
+  readonly recoveryLines: readonly string[];
+  /** Why the server stopped itself, if it did. */
+  failure: unknown;
+  readonly #options: StageOptions;
+  readonly #host: SimulatedHost;
+  readonly #server: Server;
+  readonly #clients = new Map<number, { transport: StageClient; receive: (chunk: Buffer) => void }>();
+
+  constructor(policy: Policy, options: StageOptions = {}) {
+    this.policy = policy;
+    this.#options = options;
+    this.simulation = new Simulation(options.seed ?? 1);
+    this.simulation.sleep(options.startLaterMs ?? 0);
+    const timing = options.timing ?? syncsOf(1);
+    this.#host = new SimulatedHost(this.simulation, timing, () => 0, options.base, options.wrapDisk);
+    const config = configFor(policy.engine, { ...policy.directives, ...SMALL[policy.engine], ...options.directives });
+    this.engine = (options.create ?? createEngine)(policy.engine, this.#host, config);
+    this.recoveryLines = this.engine.recover().lines;
+    this.#server = new Server({
+      engine: this.engine,
+      host: this.#host,
+      config,
+      commands: COMMANDS,
+      log: () => {},
+      fatal: (error) => {
+        this.failure = error ?? new Error("the server stopped");
+      },
+      shutdown: () => {},
+    });
+  }
+
+  /** The next life on a disk that a crash left; or why it refused to start. */
+  static reopen(stage: Stage, disk: MemoryDisk, more: StageOptions = {}): Stage | string {
+    try {
+      const { directives, timing } = stage.#options;
+      return new Stage(stage.policy, {
+        ...(directives && { directives }),
+        ...(timing && { timing }),
+        ...more,
+        base: disk,
+      });
+    } catch (error) {
+      if (error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError) {
+        return error.message;
+      }
+      throw error;
+    }
+  }
+
+  /** Everything that has happened. */
+  get events(): readonly TimelineEvent[] {
+    return this.#host.timeline;
+  }
+  /** The moment now. */
+  get now(): number {
+    return this.#host.timeline.length;
+  }
+  get nowMs(): number {
+    return this.simulation.monotonic();
+  }
+
+  /** Hands one client's commands over, all at once; several calls before time passes make one turn. */
+  send(words: readonly Bytes[], client = 0): Asked {
+    const asked: Asked = {
+      words,
+      sentAt: this.now,
+      sentMs: this.nowMs,
+      answeredAt: undefined,
+      answeredMs: Number.NaN,
+      reply: undefined,
+    };
+    const { transport, receive } = this.#client(client);
+    transport.expect((reply) => {
+      this.#host.noteAnswer();
+      asked.answeredAt = this.now;
+      asked.answeredMs = this.nowMs;
+      asked.reply = latin1(reply);
+    });
+    this.simulation.after(0, () => receive(toBuffer(encodeCommand(words))));
+    return asked;
+  }
+
+  /** Sends a command and lets time pass until it is answered; undefined: it never was. */
+  ask(...words: Bytes[]): unknown {
+    return this.askAs(0, ...words).reply;
+  }
+
+  /** The same, for another client; returns everything that is known of it. */
+  askAs(client: number, ...words: Bytes[]): Asked {
+    const asked = this.send(words, client);
+    const limit = this.nowMs + ASK_LIMIT_MS;
+    this.simulation.run(() => asked.answeredAt !== undefined || this.failure !== undefined, limit);
+    return asked;
+  }
+
+  /** Virtual time passes. */
+  rest(ms: number): void {
+    const end = this.nowMs + ms;
+    // Something must happen at the end, or time would stand still before it.
+    this.simulation.after(ms, () => {});
+    this.simulation.run(() => this.failure !== undefined || this.nowMs >= end, end + 1);
+  }
+
+  #client(number: number): { transport: StageClient; receive: (chunk: Buffer) => void } {
+    let client = this.#clients.get(number);
+    if (client === undefined) {
+      const transport = new StageClient();
+      const connection = this.#server.connect(transport);
+      client = { transport, receive: (chunk) => connection?.receive(chunk) };
+      this.#clients.set(number, client);
+    }
+    return client;
+  }
+
+  /** The moment right after the first such step since `from`; undefined: it never came. */
+  after(step: StepName, from: number | Asked): number | undefined {
+    const start = typeof from === "number" ? from : from.sentAt;
+    const index = this.events.findIndex((event, at) => at >= start && event.kind === "step" && event.step === step);
+    return index < 0 ? undefined : index + 1;
+  }
+
+  /** The disk that a crash at a moment leaves: by a kill the page cache, by a power loss only what was synced. */
+  disk(crash: CrashKind, moment: number): MemoryDisk {
+    const states = this.statesAt(moment);
+    return crash === "kill" ? states.kill() : states.power();
+  }
+
+  /** All that may be left at a moment. */
+  statesAt(moment: number): CrashStates {
+    const states = new CrashStates(this.#options.base);
+    for (const event of this.events.slice(0, moment)) if (event.kind === "disk") states.apply(event.operation);
+    return states;
+  }
+
+  /** Was it acknowledged before that moment, and not with an error? */
+  static isTold(asked: Asked, moment: number): boolean {
+    return asked.answeredAt !== undefined && asked.answeredAt <= moment && !(asked.reply instanceof Error);
+  }
+}
+
+function latin1(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString("latin1");
+  return Array.isArray(reply) ? reply.map(latin1) : reply;
+}
+
+/** All bytes of the files whose path starts so, joined. */
+export function bytesOf(disk: MemoryDisk, prefix: string): Bytes {
+  const parts: Bytes[] = [];
+  for (const [path, content] of disk.snapshot()) {
+    if (path.startsWith(prefix) && content !== undefined) parts.push(Buffer.from(content).toString("latin1"));
+  }
+  return parts.join("");
+}

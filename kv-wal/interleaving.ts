@@ -21,7 +21,7 @@ import type { Session } from "../common/command/session.ts";
 import type { BeginOptions, TransactionControl } from "../common/command/transactions.ts";
 import type { Host } from "../common/host.ts";
 import { type InteractiveTransaction, type InteractiveTransactions, Participant } from "./interactive.ts";
-import { databaseLock, KEYSPACE, keyLock, locksOf, type PlannedLock, writes } from "./lock-plan.ts";
+import { databaseLock, isExec, KEYSPACE, keyLock, locksOf, type PlannedLock, writes } from "./lock-plan.ts";
 import { LockMode, LockTable } from "./lock-table.ts";
 import type { ReadView } from "./read-view.ts";
 import type { Storage } from "./storage.ts";
@@ -70,6 +70,8 @@ export class Interleaving implements TransactionControl {
     if (failure !== undefined) {
       this.#failures.delete(session);
       this.#recount();
+      // An EXEC that fails is over, as every EXEC.
+      if (isExec(call.command)) session.client?.endTransaction();
       call.reply.error(failure);
       return true;
     }
@@ -270,7 +272,7 @@ export class Interleaving implements TransactionControl {
 const INTENTION: PlannedLock = { name: KEYSPACE, mode: LockMode.IS };
 
 function isControl({ command }: Call): boolean {
-  return command.fullName !== "exec" && command.keySpecs.length === 0;
+  return !isExec(command) && command.keySpecs.length === 0;
 }
 
 function refusalOf(transaction: InteractiveTransaction, { command }: Call): Bytes | undefined {

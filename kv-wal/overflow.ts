@@ -83,3 +83,11 @@ export function readChain(pool: BufferPool, chain: Chain, start: number, end: nu
   }
   return parts.join("");
 }
+
+/** One page's part of key + body, without joining the two. */
+export function contentPart(key: Bytes, body: Bytes, start: number): Bytes {
+  const end = start + OVERFLOW_PAYLOAD;
+  const part = start < key.length ? key.slice(start, end) : "";
+  const rest = end - key.length;
+  return rest <= 0 ? part : part + body.slice(Math.max(start - key.length, 0), rest);
+}

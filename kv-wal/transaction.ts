@@ -19,21 +19,20 @@ import { type Bytes, writeBytes } from "../common/bytes.ts";
 import type { Host } from "../common/host.ts";
 import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
-import { copyBytes, copyWords, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
+import { copyBytes, copyWords, writeU16, writeU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
-import { appendPage, type Chain, OVERFLOW_PAYLOAD } from "./overflow.ts";
+import { appendPage, type Chain, contentPart, OVERFLOW_PAYLOAD } from "./overflow.ts";
 import {
   type Arena,
   FLAG_DELETED,
   PAGE_SIZE,
   RECORD_BYTES_MAX,
   RECORD_SYSTEM_BYTES,
-  RECORD_TAIL_AT,
-  RECORD_TAIL_LENGTH_AT,
   RECORD_VALUE_LENGTH_AT,
 } from "./page.ts";
 import type { ReadViews } from "./read-view.ts";
 import { Redo } from "./redo-records.ts";
+import { writeHead, writeKey } from "./row-format.ts";
 import type { RowVersions } from "./row-versions.ts";
 import { countRow } from "./rows/layout.ts";
 import type { SpaceHeader } from "./space-header.ts";
@@ -113,6 +112,11 @@ export class Transactions {
 
   get running(): boolean {
     return this.#id !== 0;
+  }
+
+  /** Whether an interactive transaction runs, and the version of the row is not its own: its snapshot may show an older one. */
+  isForeign(record: number): boolean {
+    return this.#interactive !== undefined && this.#arena.transactionOf(record) !== this.#id;
   }
 
   /** Room for an undo record of `size` bytes; begins the transaction at its first change. Outside a mini-transaction. */
@@ -368,33 +372,4 @@ export class Transactions {
     this.#host.trace("wal.redo", { transaction });
     this.#host.trace("wal.page", { page: this.#pool.pageIn(this.#tree.frame), transaction });
   }
-}
-
-/** Writes a row's head, a few bytes: a call into native code would cost more. Returns the end. */
-function writeHead(buffer: Buffer, head: Bytes, at: number): number {
-  for (let i = 0; i < head.length; i++) buffer[at + i] = head.charCodeAt(i);
-  return at + head.length;
-}
-
-/** Writes key words, tail length and tail as they are in a row, with value length 0. Returns the end. */
-function writeKey(buffer: Buffer, at: number, hi: number, mid: number, low: number, tail: Bytes): number {
-  writeU32(buffer, at, hi);
-  writeU32(buffer, at + 4, mid);
-  writeU32(buffer, at + 8, low);
-  writeU16(buffer, at + RECORD_TAIL_LENGTH_AT, tail.length);
-  writeU16(buffer, at + RECORD_VALUE_LENGTH_AT, 0);
-  return writeBytes(buffer, tail, at + RECORD_TAIL_AT);
-}
-
-/** One page's part of key + body, without joining the two. */
-function contentPart(key: Bytes, body: Bytes, start: number): Bytes {
-  const end = start + OVERFLOW_PAYLOAD;
-  const part = start < key.length ? key.slice(start, end) : "";
-  const rest = end - key.length;
-  return rest <= 0 ? part : part + body.slice(Math.max(start - key.length, 0), rest);
-}
-
-/** Whether a value of this length must go into a chain, for a row whose tail has this length. */
-export function needsChain(tailLength: number, valueLength: number): boolean {
-  return RECORD_TAIL_AT + tailLength + RECORD_SYSTEM_BYTES + valueLength > RECORD_BYTES_MAX;
 }

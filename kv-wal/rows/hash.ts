@@ -33,6 +33,7 @@ export class RowHashes implements Hashes {
     const container = exists ? directory.container : rows.header.takeId();
     const count = exists ? directory.count : 0;
     const wasLarge = exists && directory.converted;
+    const needsOwn = exists && rows.transactions.isForeign(directory.record);
     if (!exists && rows.capture.rows) rows.capture.keyInserted(this.#index, key, Type.HASH, NO_EXPIRY);
     const isNew = this.putField(key, container, field, value);
     const isLong = field.length > limits.listpackValue || value.length > limits.listpackValue;
@@ -40,7 +41,7 @@ export class RowHashes implements Hashes {
     if (!exists) {
       const kind = isLarge ? Type.HASH | CONVERTED : Type.HASH;
       directory.putContainer(this.#index, key, kind, NO_EXPIRY, container, 1);
-    } else if (isNew || isLarge !== wasLarge) {
+    } else if (isNew || isLarge !== wasLarge || needsOwn) {
       directory.setCount(this.#index, key, count + (isNew ? 1 : 0), isLarge);
     }
     directory.events.modified(this.#index, key);

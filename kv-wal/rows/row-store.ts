@@ -7,9 +7,10 @@ import { BinlogCapture } from "../binlog/row-capture.ts";
 import type { BufferPool } from "../buffer-pool.ts";
 import { type Chain, REFERENCE_BYTES, readChain, readReference, referenceOf } from "../overflow.ts";
 import { type Arena, FLAG_EXTERNAL, PAGE_SIZE, RECORD_TAIL_AT } from "../page.ts";
+import { needsChain } from "../row-format.ts";
 import { NO_VERSION, type RowVersions } from "../row-versions.ts";
 import type { SpaceHeader } from "../space-header.ts";
-import { needsChain, type Transactions } from "../transaction.ts";
+import type { Transactions } from "../transaction.ts";
 import { hash32, TAIL_MAX, tailOf } from "./layout.ts";
 
 /** How often a random row is looked for where rows are dense, before all are counted. */

@@ -18,7 +18,7 @@ import { walConfig } from "./wal-fixture.ts";
 
 interface Alarm {
   readonly at: number;
-  run: (() => void) | undefined;
+  readonly run: () => void;
 }
 
 /** A world whose time stands still until `pass`. */
@@ -28,20 +28,21 @@ export class StepHost implements Host {
   readonly clock: Clock;
   readonly random: Random;
   nowMs = 1_800_000_000_000;
-  readonly #alarms: Alarm[] = [];
+  readonly #alarms = new Set<Alarm>();
   #ticks: (() => void)[] = [];
 
-  constructor(disk: Disk) {
-    this.disk = disk;
+  /** `base` is what the disk has; background syncs end at the end of a turn. */
+  constructor(base: MemoryDisk) {
+    this.disk = base.clone((complete) => this.afterTick(complete));
     this.clock = {
       now: () => this.nowMs,
       monotonic: () => this.nowMs,
       sleep: (delayMs) => this.pass(delayMs),
       after: (delayMs, run) => {
         const alarm: Alarm = { at: this.nowMs + delayMs, run };
-        this.#alarms.push(alarm);
+        this.#alarms.add(alarm);
         return () => {
-          alarm.run = undefined;
+          this.#alarms.delete(alarm);
         };
       },
     };
@@ -68,12 +69,12 @@ export class StepHost implements Host {
   pass(ms: number): void {
     const end = this.nowMs + ms;
     for (;;) {
-      const due = this.#alarms.filter(({ at, run }) => run !== undefined && at <= end).sort((a, b) => a.at - b.at)[0];
+      let due: Alarm | undefined;
+      for (const alarm of this.#alarms) if (alarm.at <= end && !(due !== undefined && due.at <= alarm.at)) due = alarm;
       if (due === undefined) break;
       this.nowMs = Math.max(this.nowMs, due.at);
-      const { run } = due;
-      this.#alarms.splice(this.#alarms.indexOf(due), 1);
-      run?.();
+      this.#alarms.delete(due);
+      due.run();
       this.settle();
     }
     this.nowMs = end;
@@ -154,7 +155,7 @@ export class Sessions {
   failure: unknown;
   readonly #sessions = new Map<string, TestSession>();
 
-  constructor(disk: Disk = new MemoryDisk(), directives: Readonly<Record<string, string>> = {}) {
+  constructor(disk: MemoryDisk = new MemoryDisk(), directives: Readonly<Record<string, string>> = {}) {
     this.host = new StepHost(disk);
     const config = walConfig(directives);
     this.engine = createWalEngine(this.host, config);

@@ -1,0 +1,598 @@
+/**
+ * Interactive transactions: what each isolation level allows, who waits for whom, and what is undone. Tables of steps:
+ *
+ *     A GET k     | 1          client A asks and is answered
+ *     B SET k 2   | waits      B's command waits for a lock
+ *     A COMMIT    | OK
+ *     B           | OK         what B is answered by then
+ *
+ * With four columns they are for READ UNCOMMITTED, READ COMMITTED, REPEATABLE READ and SERIALIZABLE; a dot leaves the step out.
+ * The outcomes are those that MySQL documents for InnoDB.
+ */
+import t, { type Test } from "tap";
+import { ISOLATION_LEVELS, type IsolationLevel } from "../common/command/transactions.ts";
+import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { Sessions } from "./support/sessions.ts";
+
+const DEADLOCK = "ERR Deadlock found when trying to get lock; try restarting transaction";
+const TIMEOUT = "ERR Lock wait timeout exceeded; try restarting transaction";
+
+/** The reply without the marks of the protocol. */
+function plain(reply: string): string {
+  return reply.replace(/^[+:-]/, "").replace(/ [+:-](?=[A-Z0-9])/g, " ");
+}
+
+/** Runs the steps; `level` chooses the column, and is meant by @. */
+function play(t: Test, sessions: Sessions, steps: string, level: IsolationLevel = "REPEATABLE READ"): void {
+  for (const line of steps.trim().split("\n")) {
+    const [step, ...cells] = line.split("|").map((cell) => cell.trim());
+    const [, name, command] = /^(\w+) ?(.*)$/.exec(step!)!;
+    const expected = cells.length === 1 ? cells[0]! : cells[ISOLATION_LEVELS.indexOf(level)]!;
+    if (expected === ".") continue;
+    const session = sessions.of(name!);
+    const reply =
+      command === "" ? session.take() : sessions.ask(name!, command!.replace("@", `ISOLATION LEVEL ${level}`));
+    const found = reply === "" && session.waits ? "waits" : plain(reply);
+    if (found !== expected) t.equal(found, expected, `${level}: ${step}`);
+  }
+  t.same(sessions.engine.transactions.locks.check(), [], "the lock table is in order");
+}
+
+/** Plays the steps on new servers, at each level, after `setup` by client S. */
+function atEachLevel(t: Test, setup: readonly string[], steps: string): void {
+  for (const level of ISOLATION_LEVELS) {
+    const sessions = new Sessions();
+    for (const line of setup) sessions.ask("S", line);
+    play(t, sessions, steps, level);
+    t.equal(sessions.engine.transactions.locks.size, 0, `${level}: nothing is locked in the end`);
+  }
+}
+
+t.test("isolation levels", async (t) => {
+  t.test("dirty read: what is not committed", async (t) => {
+    atEachLevel(
+      t,
+      ["SET k 1"],
+      `
+      A BEGIN                      | OK
+      B BEGIN @                      | OK
+      A SET k 2                    | OK
+      A SET new 1                  | OK
+      B GET k                      | 2   | 1   | 1   | waits
+      A ROLLBACK                   | OK
+      B                            | .   | .   | .   | 1
+      B EXISTS k new               | 1
+      B COMMIT                     | OK`,
+    );
+  });
+
+  t.test("non-repeatable read: a row changes between two looks at it", async (t) => {
+    atEachLevel(
+      t,
+      ["SET k 1"],
+      `
+      A BEGIN @                      | OK
+      A GET k                      | 1
+      B SET k 2                    | OK  | OK  | OK  | waits
+      A GET k                      | 2   | 2   | 1   | 1
+      A COMMIT                     | OK
+      B                            | .   | .   | .   | OK
+      A GET k                      | 2`,
+    );
+  });
+
+  t.test("phantom: rows come and go between two looks at a range", async (t) => {
+    atEachLevel(
+      t,
+      ["SET a 1", "HSET h f 1"],
+      `
+      A BEGIN @                      | OK
+      A DBSIZE                     | 2
+      A HGETALL h                  | *2 f 1
+      B SET b 1                    | OK  | OK  | OK  | waits
+      C HSET h g 2                 | 1   | 1   | 1   | waits
+      A DBSIZE                     | 3   | 3   | 2   | 2
+      A HLEN h                     | 2   | 2   | 1   | 1
+      A EXISTS b                   | 1   | 1   | 0   | 0
+      A COMMIT                     | OK
+      B                            | .   | .   | .   | OK
+      C                            | .   | .   | .   | 1
+      A DBSIZE                     | 3`,
+    );
+  });
+
+  t.test("lost update: two read the same value and write what they have made of it", async (t) => {
+    atEachLevel(
+      t,
+      ["SET k 100"],
+      `
+      A BEGIN @                      | OK
+      B BEGIN @                      | OK
+      A GET k                      | 100
+      B GET k                      | 100
+      A SET k 110                  | OK  | OK  | OK  | waits
+      B SET k 120                  | waits | waits | waits | ${DEADLOCK}
+      A                            | .   | .   | .   | OK
+      A COMMIT                     | OK
+      B                            | OK  | OK  | OK  | .
+      B COMMIT                     | OK  | OK  | OK  | ERR COMMIT without BEGIN
+      A GET k                      | 120 | 120 | 120 | 110`,
+    );
+  });
+
+  t.test("an update in one command is never lost: it works on the newest version", async (t) => {
+    atEachLevel(
+      t,
+      ["SET k 100"],
+      `
+      A BEGIN @                      | OK
+      B BEGIN @                      | OK
+      A INCRBY k 10                | 110
+      B INCRBY k 20                | waits
+      A COMMIT                     | OK
+      B                            | 130
+      B COMMIT                     | OK
+      A GET k                      | 130`,
+    );
+  });
+
+  t.test("write skew: each writes what the other has read", async (t) => {
+    atEachLevel(
+      t,
+      ["MSET x 1 y 1"],
+      `
+      A BEGIN @                      | OK
+      B BEGIN @                      | OK
+      A GET y                      | 1
+      B GET x                      | 1
+      A SET x 0                    | OK  | OK  | OK  | waits
+      B SET y 0                    | OK  | OK  | OK  | ${DEADLOCK}
+      A                            | .   | .   | .   | OK
+      A COMMIT                     | OK
+      B COMMIT                     | OK  | OK  | OK  | ERR COMMIT without BEGIN
+      A MGET x y                   | *2 0 0 | *2 0 0 | *2 0 0 | *2 0 1`,
+    );
+  });
+
+  t.test(
+    "REPEATABLE READ: the snapshot is taken at the first read, and shows the transaction's own changes",
+    async (t) => {
+      play(
+        t,
+        new Sessions(),
+        `
+      A SET k 1                    | OK
+      A BEGIN                      | OK
+      B SET k 2                    | OK
+      A GET k                      | 2
+      B SET k 3                    | OK
+      A GET k                      | 2
+      A INCR k                     | 4
+      A GET k                      | 4
+      B GET k                      | 3
+      A COMMIT                     | OK
+      B GET k                      | 4`,
+      );
+    },
+  );
+
+  t.test("a snapshot shows whole hashes: HLEN counts the fields that HGETALL shows", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A HSET h a 1 b 2             | 2
+      A BEGIN                      | OK
+      A HLEN h                     | 2
+      B HSET h c 3                 | 1
+      B HDEL h a                   | 1
+      A HSET h d 4                 | 1
+      A HMGET h a b c d            | *4 1 2 nil 4
+      A HLEN h                     | 3
+      A HEXISTS h c                | 0
+      A COMMIT                     | OK
+      A HLEN h                     | 3
+      A HMGET h a b c d            | *4 nil 2 3 4`,
+    );
+  });
+
+  t.test("a snapshot outlives DEL, FLUSHALL and keys that are made anew", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      S MSET a 1 b 2               | OK
+      S HSET h f 1                 | 1
+      A BEGIN                      | OK
+      A DBSIZE                     | 3
+      B DEL a h                    | 2
+      B HSET a f 1                 | 1
+      B FLUSHALL                   | OK
+      B SET b new                  | OK
+      A MGET a b                   | *2 1 2
+      A TYPE a                     | string
+      A HGETALL h                  | *2 f 1
+      A DBSIZE                     | 3
+      B DBSIZE                     | 1
+      A COMMIT                     | OK
+      A MGET a b                   | *2 nil new
+      A DBSIZE                     | 1`,
+    );
+  });
+
+  t.test("keys expire for a snapshot, too, and it removes nothing", async (t) => {
+    const sessions = new Sessions();
+    sessions.ask("A", "SET k v PX 100");
+    play(t, sessions, "A BEGIN | OK\nA GET k | v\nB SET other 1 | OK");
+    sessions.host.pass(200);
+    play(t, sessions, "A GET k | nil\nA EXISTS k | 0\nA COMMIT | OK\nA GET k | nil\nA DBSIZE | 1");
+  });
+});
+
+t.test("the life of a transaction", async (t) => {
+  t.test("COMMIT and ROLLBACK need BEGIN; BEGIN inside one commits it, as in MySQL", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A COMMIT                     | ERR COMMIT without BEGIN
+      A ROLLBACK                   | ERR ROLLBACK without BEGIN
+      A SAVEPOINT s                | ERR SAVEPOINT without BEGIN
+      A RELEASE SAVEPOINT s        | ERR RELEASE without BEGIN
+      A BEGIN                      | OK
+      A SET k 1                    | OK
+      A BEGIN                      | OK
+      B GET k                      | 1
+      A SET k 2                    | OK
+      A ROLLBACK                   | OK
+      B GET k                      | 1`,
+    );
+  });
+
+  t.test("its grammar", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN READ WRITE ISOLATION LEVEL READ COMMITTED | OK
+      A BEGIN isolation level read uncommitted read only | OK
+      A BEGIN READ ONLY READ ONLY  | ERR syntax error
+      A BEGIN READ                 | ERR syntax error
+      A BEGIN ISOLATION            | ERR syntax error
+      A BEGIN ISOLATION LEVEL CHAOS | ERR syntax error
+      A ROLLBACK FROM s            | ERR syntax error
+      A ROLLBACK TO                | ERR syntax error
+      A ROLLBACK TO SAVEPOINT s t  | ERR syntax error
+      A RELEASE s                  | ERR wrong number of arguments for 'release' command
+      A COMMIT                     | OK`,
+    );
+  });
+
+  t.test("READ ONLY refuses to write, and goes on", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A SET k 1                    | OK
+      A BEGIN READ ONLY            | OK
+      A SET k 2                    | ERR Cannot execute statement in a READ ONLY transaction.
+      A GET k                      | 1
+      A COMMIT                     | OK`,
+    );
+  });
+
+  t.test("savepoints: ROLLBACK TO undoes what came after and keeps the rest, and the locks", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A MSET a 1 b 1               | OK
+      A BEGIN                      | OK
+      A SAVEPOINT start            | OK
+      A SET a 2                    | OK
+      A SAVEPOINT one              | OK
+      A DEL a                      | 1
+      A HSET b f 1                 | WRONGTYPE Operation against a key holding the wrong kind of value
+      A SET b 2                    | OK
+      A SAVEPOINT two              | OK
+      A SET c 1                    | OK
+      A ROLLBACK TO SAVEPOINT ONE  | OK
+      A MGET a b c                 | *3 2 1 nil
+      A ROLLBACK TO two            | ERR SAVEPOINT two does not exist
+      B SET b 9                    | waits
+      A ROLLBACK TO one            | OK
+      A RELEASE SAVEPOINT one      | OK
+      A ROLLBACK TO one            | ERR SAVEPOINT one does not exist
+      A ROLLBACK TO start          | OK
+      A GET a                      | 1
+      A SET a 3                    | OK
+      A COMMIT                     | OK
+      B                            | OK
+      A MGET a b c                 | *3 3 9 nil`,
+    );
+  });
+
+  t.test("a key deleted, made anew, deleted and rolled back in all ways", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A HSET k f 1 g 2             | 2
+      A EXPIRE k 1000              | 1
+      A BEGIN                      | OK
+      A DEL k                      | 1
+      A SET k string               | OK
+      A SAVEPOINT s                | OK
+      A DEL k                      | 1
+      A HSET k x 1                 | 1
+      A ROLLBACK TO s              | OK
+      A GET k                      | string
+      A DBSIZE                     | 1
+      A ROLLBACK                   | OK
+      A HGETALL k                  | *4 f 1 g 2
+      A TTL k                      | 1000
+      A DBSIZE                     | 1`,
+    );
+  });
+
+  t.test("MULTI, WATCH and SWAPDB are not for its inside; BEGIN is not for MULTI", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN                      | OK
+      A MULTI                      | ERR MULTI is not allowed between BEGIN and COMMIT
+      A WATCH k                    | ERR WATCH is not allowed between BEGIN and COMMIT
+      A SWAPDB 0 1                 | ERR SWAPDB is not allowed between BEGIN and COMMIT
+      A COMMIT                     | OK
+      A MULTI                      | OK
+      A BEGIN                      | ERR Command not allowed inside a transaction
+      A EXEC                       | EXECABORT Transaction discarded because of previous errors.`,
+    );
+  });
+
+  t.test("who leaves, starts anew or is killed rolls back", async (t) => {
+    const sessions = new Sessions();
+    play(t, sessions, "A SET k 1 | OK\nA BEGIN | OK\nA SET k 2 | OK\nB INCR k | waits");
+    sessions.of("A").leave();
+    play(t, sessions, "B | 2\nA BEGIN | OK\nA SET k 7 | OK\nA RESET | RESET\nA GET k | 2");
+    play(t, sessions, "A BEGIN | OK\nA SET k 8 | OK\nB INCR k | waits\nC INCR k | waits");
+    sessions.of("B").leave();
+    const id = sessions.of("A").connection.id;
+    play(t, sessions, `D CLIENT KILL ID ${id} | 1\nC | 3\nD GET k | 3`);
+    t.equal(sessions.engine.transactions.locks.size, 0);
+    t.equal(sessions.engine.storage.versions.transactions, 0, "nobody is left to be looked after");
+  });
+
+  t.test("WATCH is told at the commit, not before, and not at all of what was rolled back", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A WATCH k                    | OK
+      B BEGIN                      | OK
+      B SET k 1                    | OK
+      B ROLLBACK                   | OK
+      A MULTI                      | OK
+      A PING                       | QUEUED
+      A EXEC                       | *1 PONG
+      A WATCH k                    | OK
+      B BEGIN                      | OK
+      B SET k 1                    | OK
+      B COMMIT                     | OK
+      A MULTI                      | OK
+      A PING                       | QUEUED
+      A EXEC                       | *-1`,
+    );
+  });
+});
+
+t.test("waiting for locks", async (t) => {
+  t.test("those who wait are served in the order in which they came", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN                      | OK
+      A SET k a                    | OK
+      B APPEND k b                 | waits
+      C APPEND k c                 | waits
+      D APPEND k d                 | waits
+      E GET k                      | nil
+      A COMMIT                     | OK
+      B                            | 2
+      C                            | 3
+      D                            | 4
+      E GET k                      | abcd`,
+    );
+  });
+
+  t.test("what a client sends behind a command that waits, waits too", async (t) => {
+    const sessions = new Sessions();
+    play(t, sessions, "A BEGIN | OK\nA SET k 1 | OK\nB INCR k | waits\nB PING | waits\nA COMMIT | OK");
+    t.equal(sessions.of("B").take(), ":2 +PONG");
+  });
+
+  t.test("a reader of one mode does not overtake a writer that waits", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN ISOLATION LEVEL SERIALIZABLE | OK
+      A GET k                      | nil
+      B SET k 1                    | waits
+      C BEGIN ISOLATION LEVEL SERIALIZABLE | OK
+      C GET k                      | waits
+      A COMMIT                     | OK
+      B                            | OK
+      C                            | 1
+      C COMMIT                     | OK`,
+    );
+  });
+
+  t.test("a wait that is too long fails the command only", async (t) => {
+    const sessions = new Sessions(new MemoryDisk(), { "lock-wait-timeout": "5" });
+    play(
+      t,
+      sessions,
+      "A BEGIN | OK\nA SET k 1 | OK\nB BEGIN | OK\nB SET mine 1 | OK\nB SET k 2 | waits\nC SET k 3 | waits",
+    );
+    sessions.host.pass(4000);
+    play(t, sessions, "B | waits");
+    sessions.host.pass(2000);
+    play(
+      t,
+      sessions,
+      `B | ${TIMEOUT}\nC | ${TIMEOUT}\nB GET mine | 1\nB COMMIT | OK\nA COMMIT | OK\nC MGET k mine | *2 1 1`,
+    );
+    t.match(sessions.ask("A", "INFO wal"), /lock_timeouts:2/);
+  });
+
+  t.test("MULTI … EXEC waits for all it needs, then runs whole", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A MSET a 1 b 1               | OK
+      A BEGIN                      | OK
+      A SET b 2                    | OK
+      B MULTI                      | OK
+      B INCR a                     | QUEUED
+      B GET b                      | QUEUED
+      B EXEC                       | waits
+      C GET a                      | 1
+      A COMMIT                     | OK
+      B                            | *2 2 2`,
+    );
+  });
+
+  t.test("an EXEC that only reads waits for nobody", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN                      | OK
+      A SET k 1                    | OK
+      B MULTI                      | OK
+      B GET k                      | QUEUED
+      B DBSIZE                     | QUEUED
+      B EXEC                       | *2 nil 0
+      A COMMIT                     | OK`,
+    );
+  });
+
+  t.test("whole databases: FLUSHDB waits for every change, SWAPDB for everybody who looks", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A SET k 1                    | OK
+      A BEGIN                      | OK
+      A GET k                      | 1
+      B FLUSHDB                    | OK
+      B SET k 2                    | OK
+      B SWAPDB 0 1                 | waits
+      A GET k                      | 1
+      A INCR k                     | 3
+      A COMMIT                     | OK
+      B                            | OK
+      A DBSIZE                     | 0`,
+    );
+  });
+
+  t.test("COPY and MOVE lock the key in the other database, too", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A SET k 1                    | OK
+      A SELECT 3                   | OK
+      A BEGIN                      | OK
+      A SET k 2                    | OK
+      B COPY k k DB 3              | waits
+      C MOVE k 3                   | waits
+      A ROLLBACK                   | OK
+      B                            | 1
+      C                            | 0`,
+    );
+  });
+});
+
+t.test("deadlocks", async (t) => {
+  t.test("the victim is the one with fewer changes, whoever asked last", async (t) => {
+    const sessions = new Sessions();
+    play(
+      t,
+      sessions,
+      `
+      A BEGIN                      | OK
+      B BEGIN                      | OK
+      A SET a 1                    | OK
+      B SET b 1                    | OK
+      B SET c 1                    | OK
+      A SET b 2                    | waits
+      B SET a 2                    | OK
+      A                            | ${DEADLOCK}
+      A GET a                      | nil
+      B COMMIT                     | OK
+      A MGET a b c                 | *3 2 1 1`,
+    );
+    t.match(sessions.ask("A", "INFO wal"), /deadlocks:1/);
+  });
+
+  t.test("a ring of three, and one that only reads", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN                      | OK
+      B BEGIN                      | OK
+      C BEGIN ISOLATION LEVEL SERIALIZABLE | OK
+      A SET a 1                    | OK
+      B SET b 1                    | OK
+      C GET c                      | nil
+      A SET b 1                    | waits
+      B SET c 1                    | waits
+      C GET a                      | ${DEADLOCK}
+      B                            | OK
+      B COMMIT                     | OK
+      A                            | OK
+      A COMMIT                     | OK`,
+    );
+  });
+
+  t.test("two who read and both want to write", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN ISOLATION LEVEL SERIALIZABLE | OK
+      B BEGIN ISOLATION LEVEL SERIALIZABLE | OK
+      A GET k                      | nil
+      B GET k                      | nil
+      C SET k 9                    | waits
+      A SET k 1                    | waits
+      B SET k 2                    | ${DEADLOCK}
+      A                            | OK
+      A COMMIT                     | OK
+      C                            | OK
+      A GET k                      | 9`,
+    );
+  });
+
+  t.test("commands alone never wait for each other", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      A BEGIN                      | OK
+      A MSET a 1 b 1               | OK
+      B MSET a b b b               | waits
+      C MSET b c a c               | waits
+      A COMMIT                     | OK
+      B                            | OK
+      C                            | OK
+      A MGET a b                   | *2 c c`,
+    );
+  });
+});

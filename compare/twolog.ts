@@ -8,8 +8,7 @@
 import { readFileSync } from "node:fs";
 import { Command, type CommanderError, InvalidArgumentError, Option } from "commander";
 import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
-import { LOAD_TESTS, type LoadTest } from "./bench/load.ts";
-import { BENCH_POLICIES, type BenchPolicy } from "./bench/peers.ts";
+import { benchCommand } from "./bench/bench-command.ts";
 import type { ClaimsOptions } from "./claims/run-claims.ts";
 import type { CompareOptions } from "./compare.ts";
 import { crashCommand } from "./crash-program/crash-command.ts";
@@ -28,48 +27,6 @@ function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
   return value;
-}
-
-function pipelines(text: string): number[] {
-  return text.split(",").map(positiveInteger);
-}
-
-function tests(text: string): LoadTest[] {
-  return text.split(",").map((name) => {
-    const test = LOAD_TESTS.find((known) => known === name);
-    if (test === undefined) throw new InvalidArgumentError(`Known tests: ${LOAD_TESTS.join(", ")}.`);
-    return test;
-  });
-}
-
-interface BenchFlags {
-  policy: BenchPolicy;
-  tests: LoadTest[];
-  pipeline: number[];
-  rounds: number;
-  connections: number;
-  requests: number;
-  keys: number;
-  valueBytes: number;
-  json?: string;
-}
-
-function benchCommand(): Command {
-  return new Command("bench")
-    .description("throughput of both engines beside redis-server with the same fsync policy, as ratios")
-    .addOption(new Option("--policy <name>", "appendfsync and its twin").choices(BENCH_POLICIES).default("everysec"))
-    .option("--tests <list>", `of ${LOAD_TESTS.join(", ")}`, tests, tests("set,get"))
-    .option("--pipeline <list>", "requests in flight per connection", pipelines, [1, 16, 64])
-    .option("--rounds <n>", "interleaved rounds; the median counts", positiveInteger, 3)
-    .option("--connections <n>", "clients", positiveInteger, 50)
-    .option("--requests <n>", "requests per measurement at pipeline 1", positiveInteger, 100_000)
-    .option("--keys <n>", "size of the key space", positiveInteger, 100_000)
-    .option("--value-bytes <n>", "size of a value", positiveInteger, 64)
-    .option("--json <file>", "write the figures to a file")
-    .action(async (flags: BenchFlags) => {
-      const { runBench } = await import("./bench/bench.ts");
-      process.exitCode = await runBench({ ...flags, pipelines: flags.pipeline }, print);
-    });
 }
 
 function compareCommand(): Command {
@@ -126,7 +83,7 @@ function program(): Command {
     .addCommand(crashCommand())
     .addCommand(serverCommand())
     .addCommand(traceCommand())
-    .addCommand(benchCommand())
+    .addCommand(benchCommand(print))
     .addCommand(aofCommand(print))
     .addCommand(walCommand(print));
 }

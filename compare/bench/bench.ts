@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { isInstalled, type Load, type LoadGenerator, type LoadTest, ownClient, redisBenchmark } from "./load.ts";
+import { median } from "./median.ts";
 import { type BenchPolicy, PEER_NAMES, type Peer, type PeerName, startPeer } from "./peers.ts";
 
 export interface BenchOptions {
@@ -86,12 +87,6 @@ async function measure(
     };
   }
   return row;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function printHead(

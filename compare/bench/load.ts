@@ -20,7 +20,12 @@ export interface Load {
   /** Keys are drawn from this many; 1 is redis-benchmark's own default, a single key. */
   readonly keys: number;
   readonly valueBytes: number;
+  /** How keys are drawn; redis-benchmark knows "even" only. */
+  readonly choice?: KeyChoice;
 }
+
+/** Each key as likely as the others, or by Zipf's law; or all of them, one after the other. */
+export type KeyChoice = "even" | "skewed" | "each";
 
 export interface LoadResult {
   readonly requestsPerSecond: number;
@@ -82,8 +87,9 @@ export const ownClient: LoadGenerator = async (port, load) => {
   const latenciesMs: number[] = [];
   const batches = Math.max(1, Math.floor(load.requests / load.connections / load.pipeline));
   const sockets = await Promise.all(Array.from({ length: load.connections }, () => open(port)));
+  const next = keyChooser(load);
   const started = performance.now();
-  await Promise.all(sockets.map((socket) => drive(socket, load, batches, latenciesMs)));
+  await Promise.all(sockets.map((socket) => drive(socket, load, next, batches, latenciesMs)));
   const seconds = (performance.now() - started) / 1000;
   for (const socket of sockets) socket.destroy();
   latenciesMs.sort((a, b) => a - b);
@@ -99,7 +105,7 @@ async function open(port: number): Promise<Socket> {
 }
 
 /** Sends `batches` pipelines on one connection, each when the replies of the one before are complete. */
-function drive(socket: Socket, load: Load, batches: number, latenciesMs: number[]): Promise<void> {
+function drive(socket: Socket, load: Load, next: () => number, batches: number, latenciesMs: number[]): Promise<void> {
   return new Promise((resolve, reject) => {
     let awaited = 0;
     let left = batches;
@@ -108,7 +114,7 @@ function drive(socket: Socket, load: Load, batches: number, latenciesMs: number[
       left--;
       awaited = load.pipeline;
       sentAt = performance.now();
-      socket.write(pipelineOf(load), "latin1");
+      socket.write(pipelineOf(load, next), "latin1");
     };
     const parser = new Parser({
       returnReply: () => {
@@ -126,14 +132,35 @@ function drive(socket: Socket, load: Load, batches: number, latenciesMs: number[
   });
 }
 
-function pipelineOf(load: Load): string {
+/** Zipf's exponent, as in YCSB. */
+const THETA = 0.99;
+
+/** The number of the next key. */
+function keyChooser({ choice, keys }: Load): () => number {
+  let last = -1;
+  if (choice === "each") return () => (last = (last + 1) % keys);
+  if (choice !== "skewed") return () => Math.floor(Math.random() * keys);
+  // Gray et al., "Quickly generating billion-record synthetic databases", SIGMOD 1994.
+  let zeta = 0;
+  for (let rank = 1; rank <= keys; rank++) zeta += rank ** -THETA;
+  const second = 0.5 ** THETA;
+  const eta = (1 - (2 / keys) ** (1 - THETA)) / (1 - (1 + second) / zeta);
+  return () => {
+    const random = Math.random();
+    if (random * zeta < 1) return 0;
+    if (random * zeta < 1 + second) return 1;
+    return Math.min(keys - 1, Math.floor(keys * (eta * random - eta + 1) ** (1 / (1 - THETA))));
+  };
+}
+
+function pipelineOf(load: Load, next: () => number): string {
   let text = "";
-  for (let i = 0; i < load.pipeline; i++) text += requestOf(load);
+  for (let i = 0; i < load.pipeline; i++) text += requestOf(load, next);
   return text;
 }
 
-function requestOf(load: Load): string {
-  const key = () => `key:${String(Math.floor(Math.random() * load.keys)).padStart(12, "0")}`;
+function requestOf(load: Load, next: () => number): string {
+  const key = () => `key:${String(next()).padStart(12, "0")}`;
   const value = "x".repeat(load.valueBytes);
   switch (load.test) {
     case "set":

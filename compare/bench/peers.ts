@@ -15,6 +15,10 @@ export type BenchPolicy = (typeof BENCH_POLICIES)[number];
 export const PEER_NAMES = ["kv-aof", "kv-wal", "redis-server"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
+/** Beside whom durable commits are counted (commits.ts). */
+export const COMMIT_PEERS = ["mariadb", "sqlite", "lmdb", "leveldb"] as const;
+export type CommitPeer = (typeof COMMIT_PEERS)[number];
+
 export interface Peer {
   readonly name: PeerName;
   /** The durability settings it runs with, as its users write them. */
@@ -38,7 +42,37 @@ export async function startPeer(name: PeerName, policy: BenchPolicy): Promise<Pe
   const port = await freePort();
   const folder = makeFolder();
   const [program, args, settings] = commandLine(name, policy, port, folder);
-  const child = spawn(program, args, {
+  return { name, settings, ...(await startProgram({ name, program, args, port, folder })) };
+}
+
+/** kv-wal with settings of the caller's own. */
+export async function startWal(settings: Readonly<Record<string, string>>): Promise<StartedProgram> {
+  const port = await freePort();
+  const folder = makeFolder();
+  const flags = Object.entries({ port: String(port), dir: folder, ...settings }).flatMap(([key, value]) => [
+    `--${key}`,
+    value,
+  ]);
+  const args = [TWOLOG, "server", "--engine", "wal", ...flags];
+  return startProgram({ name: "kv-wal", program: process.execPath, args, port, folder });
+}
+
+export interface StartedProgram {
+  readonly port: number;
+  readonly processId: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a server and waits until it accepts connections. Its folder is removed when it is stopped. */
+export async function startProgram(plan: {
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly folder: string;
+}): Promise<StartedProgram> {
+  const { name, port, folder } = plan;
+  const child = spawn(plan.program, plan.args, {
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, NODE_OPTIONS: "" },
   });
@@ -46,9 +80,8 @@ export async function startPeer(name: PeerName, policy: BenchPolicy): Promise<Pe
   process.once("exit", abandon);
   await untilListening(name, child, port);
   return {
-    name,
-    settings,
     port,
+    processId: child.pid ?? 0,
     async stop() {
       const exited = child.exitCode === null ? once(child, "exit") : undefined;
       child.kill("SIGTERM");
@@ -102,7 +135,7 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

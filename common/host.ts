@@ -40,6 +40,8 @@ export interface Host {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  /** Another folder of this machine, made if it is not there: for backups. A host may have none. */
+  openFolder?(folder: string): Disk;
   /** Runs `run` once at the end of this event-loop turn, after all sockets that were readable have been read. */
   afterTick(run: () => void): void;
   /** False in production: callers test it before they build a `StepDetail`, so that tracing costs one branch. */
@@ -85,8 +87,11 @@ export class RealHost implements Host {
   readonly tracing: boolean;
   readonly #tracer: Tracer | undefined;
 
-  constructor(disk: Disk, tracer?: Tracer) {
+  readonly openFolder?: (folder: string) => Disk;
+
+  constructor(disk: Disk, tracer?: Tracer, openFolder?: (folder: string) => Disk) {
     this.disk = disk;
+    if (openFolder !== undefined) this.openFolder = openFolder;
     this.#tracer = tracer;
     this.tracing = tracer !== undefined;
   }

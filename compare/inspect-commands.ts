@@ -12,6 +12,7 @@ import { isCreated } from "../kv-wal/create.ts";
 import { checkFolder } from "../kv-wal/inspect/check-folder.ts";
 import { describeProblem } from "../kv-wal/inspect/problem.ts";
 import { type InspectOptions, inspectWal } from "../kv-wal/inspect.ts";
+import { binlogCommands } from "./backup-commands.ts";
 
 const STATUS_DAMAGED = 1;
 
@@ -59,10 +60,12 @@ export function walCommand(print: (line: string) => void): Command {
       else print("the tablespace recovers, and everything in it is whole");
       if (problems.length > 0) process.exitCode = STATUS_DAMAGED;
     });
-  return new Command("wal")
-    .description("look at tablespace, redo log and binlog of kv-wal")
+  const wal = new Command("wal")
+    .description("look at tablespace, redo log and binlog of kv-wal, back up and restore")
     .addCommand(check)
     .addCommand(inspectCommand(print));
+  for (const command of binlogCommands(print)) wal.addCommand(command);
+  return wal;
 }
 
 interface InspectFlags extends InspectOptions {

@@ -87,7 +87,7 @@ async function start(engine: EngineName, configPath: string | undefined, flags: 
     config.start(name, value, `--${name}`);
   }
   inlineMore();
-  const host = new RealHost(new RealDisk(config.text("dir")));
+  const host = new RealHost(new RealDisk(config.text("dir")), undefined, (folder) => new RealDisk(folder));
   const running = await serve({ host, config, configFile });
   await running.closed;
 }

@@ -12,6 +12,7 @@ import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import { Backup } from "./backup.ts";
 import { WalBinaryLogs } from "./binlog/binary-logs.ts";
 import type { BinlogFormat } from "./binlog/row-capture.ts";
 import type { TransactionEvents } from "./binlog/transaction-events.ts";
@@ -48,6 +49,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   /** Public, as `storage` is: the lab replaces single steps of it. */
   readonly commits: GroupCommit;
   readonly binaryLogs: BinaryLogs;
+  readonly backup: Backup;
   readonly #policy = {
     flushLogAtCommit: 1,
     syncBinlog: 1,
@@ -75,7 +77,8 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.keyspace = new RowKeyspace(this.storage.rows, new KeyspaceEvents(), databases, limits);
     this.keyspace.events.onExpired = (db, key) => this.#expired(db, key);
     this.commits = new GroupCommit(host, this.storage, this.#policy);
-    this.binaryLogs = new WalBinaryLogs(this.storage.binlog, this.commits);
+    this.backup = new Backup(host, this.storage, this.commits, redoSizes(config));
+    this.binaryLogs = new WalBinaryLogs(this.storage.binlog, this.commits, this.backup, host, config);
     this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
     const interactive = new InteractiveTransactions(
       this.storage,
@@ -232,16 +235,18 @@ export class WalEngine implements Engine, Executor, CommandRunner {
       this.storage.trimmer.idle(this.commits.undecided === 0 && !this.storage.purge.behind);
     }
     this.storage.cleaner.idle();
+    if (this.backup.isRunning) this.backup.idle(end);
     this.commits.inBackground = false;
   }
 
   info(): InfoSection[] {
-    return [walInfo(this.storage, this.commits, this.transactions)];
+    return [walInfo(this.storage, this.commits, this.transactions, this.backup)];
   }
 
   /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */
   close(): Promise<void> {
     this.transactions.rollBackAll();
+    this.backup.abandon();
     return new Promise((resolve, reject) => {
       this.commits.finish((failure) => {
         if (failure !== undefined) return reject(failure);
@@ -275,20 +280,25 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     }
   }
 
-  /** One transaction, committed as those of commands. */
   #removeExpired(index: number, keys: readonly Bytes[]): void {
-    const { transactions } = this.storage;
-    const { now } = this.keyspace.events;
+    this.replay(Math.floor(this.keyspace.events.now / 1000), () => {
+      // Meeting an expired key is what removes it, and logs it.
+      for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
+    });
+  }
+
+  /** What `change` does to the keyspace becomes one transaction, committed as those of commands. */
+  replay(seconds: number, change: () => void): void {
+    const { transactions, rows } = this.storage;
     this.#running = this.#ownEffects;
-    this.storage.rows.capture.beginOwn(this.commits.ownEvents, Math.floor(now / 1000));
+    rows.capture.beginOwn(this.commits.ownEvents, seconds);
     transactions.mayChange = true;
-    // Meeting an expired key is what removes it, and logs it.
-    for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
+    change();
     transactions.mayChange = false;
-    this.storage.rows.capture.end(this.#ownEffects);
+    rows.capture.end(this.#ownEffects);
     this.#running = undefined;
     const transaction = this.end();
-    if (transaction !== undefined) this.stage(transaction, Math.floor(now / 1000));
+    if (transaction !== undefined) this.stage(transaction, seconds);
     this.#ownEffects.clear();
     this.settle(() => {});
   }

@@ -47,10 +47,12 @@ class OverlayHost implements Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly tracing: boolean;
+  readonly openFolder?: (folder: string) => Disk;
   readonly #host: Host;
 
   constructor(host: Host) {
     this.disk = new OverlayDisk(host.disk);
+    if (host.openFolder !== undefined) this.openFolder = (folder) => host.openFolder!(folder);
     this.clock = host.clock;
     this.random = host.random;
     this.tracing = host.tracing;

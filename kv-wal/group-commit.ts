@@ -77,7 +77,8 @@ export class GroupCommit implements CommitSteps {
   #lastFlushAt = 0;
   #failure: Error | undefined;
   #whenEmpty: Settled | undefined;
-  #rotationWanted = false;
+  /** What waits until no transaction is undecided. */
+  readonly #whenQuiet: (() => void)[] = [];
   /** Set while background work runs, which syncs in place too. */
   inBackground = false;
   groups = 0;
@@ -171,7 +172,10 @@ export class GroupCommit implements CommitSteps {
     this.#group = undefined;
     this.#oldestInGroup = undefined;
     if (this.#purge.behind) this.#purge.run(this.oldestUndecided, PURGED_PER_GROUP);
-    if (this.#staged.length === 0) this.#rotateIfFull();
+    if (this.#staged.length === 0) {
+      this.#rotateIfFull();
+      if (this.#whenQuiet.length > 0) this.#becomeQuiet();
+    }
     if (this.#replies.length > 0) this.#start();
     else if (this.#whenEmpty !== undefined) this.finish(this.#whenEmpty);
   }
@@ -290,18 +294,20 @@ export class GroupCommit implements CommitSteps {
   }
 
   #inPlace(group: Group): boolean {
-    return group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#binlogIsFull;
+    return group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#binlogIsFull || this.#whenQuiet.length > 0;
   }
 
   get #binlogIsFull(): boolean {
-    return this.#rotationWanted || this.#binlog.log.written >= this.#policy.binlogBytesMax;
+    return this.#binlog.log.written >= this.#policy.binlogBytesMax;
   }
 
   /** With nothing undecided: a full binlog file is closed and a new one begun. */
   #rotateIfFull(): void {
-    if (!this.#binlogIsFull || this.#binlog.log.syncing) return;
+    if (this.#binlogIsFull && !this.#binlog.log.syncing) this.#rotate();
+  }
+
+  #rotate(): void {
     assert(this.undecided === 0, "binlog: rotated when nothing is undecided (pitfall 34)");
-    this.#rotationWanted = false;
     this.#redo.flushNow();
     this.#binlog.rotate(this.#seconds);
     this.#cache.reset(this.#binlog.log.appended);
@@ -310,9 +316,18 @@ export class GroupCommit implements CommitSteps {
 
   /** FLUSH BINARY LOGS: a new file, as soon as nothing is undecided. */
   rotateSoon(): void {
+    this.whenQuiet(() => this.#rotate());
+  }
+
+  /** Calls `run` as soon as nothing is undecided: now, or behind the group that is on its way. */
+  whenQuiet(run: () => void): void {
     this.throwFailure();
-    this.#rotationWanted = true;
-    if (this.undecided === 0) this.#rotateIfFull();
+    this.#whenQuiet.push(run);
+    if (this.#group === undefined && this.#staged.length === 0) this.#becomeQuiet();
+  }
+
+  #becomeQuiet(): void {
+    for (const run of this.#whenQuiet.splice(0)) run();
   }
 
   #purgeExpired(): void {

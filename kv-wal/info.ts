@@ -1,10 +1,16 @@
 /** What kv-wal adds to INFO. */
 import type { InfoSection } from "../common/engine.ts";
+import type { Backup } from "./backup.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { Interleaving } from "./interleaving.ts";
 import type { Storage } from "./storage.ts";
 
-export function walInfo(storage: Storage, commits: GroupCommit, transactions: Interleaving): InfoSection {
+export function walInfo(
+  storage: Storage,
+  commits: GroupCommit,
+  transactions: Interleaving,
+  backup: Backup,
+): InfoSection {
   const { redo, pool, cleaner, binlog, header, purge, tree, doublewrite } = storage;
   const { undo, views, versions } = storage;
   const { interactive, locks } = transactions;
@@ -52,6 +58,12 @@ export function walInfo(storage: Storage, commits: GroupCommit, transactions: In
       ["binlog_position", binlog.log.written],
       ["binlog_durable_position", binlog.log.durable],
       ["binlog_syncs", binlog.syncs],
+      ["binlog_files", binlog.files],
+      ["backup_in_progress", backup.isRunning ? 1 : 0],
+      ["backup_status", backup.status],
+      ["backup_pages", backup.pages],
+      ["backup_pages_copied", backup.pagesCopied],
+      ["backup_problem", backup.problem],
     ],
   };
 }

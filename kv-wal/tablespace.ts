@@ -16,12 +16,19 @@ export const SPACE_PATH = "wal/space";
 /** What a page in the file is: as written, never written, or neither (torn or rotten). */
 export type PageState = "whole" | "absent" | "damaged";
 
+/** Told before pages are overwritten or cut off: a backup that has not copied them yet does it then. */
+export interface SpaceObserver {
+  /** The pages [first, end) are about to change. */
+  beforeChange(first: number, end: number): void;
+}
+
 export class Tablespace {
   #file: DiskFile | undefined;
   readonly #probe = Buffer.alloc(PAGE_SIZE);
   readonly #probeWords = wordsOf(this.#probe);
   /** Pages that could not be served since the file was opened. */
   readonly damagedPages = new Set<number>();
+  observer: SpaceObserver | undefined;
   reads = 0;
   writes = 0;
 
@@ -64,11 +71,13 @@ export class Tablespace {
   /** Writes pages that follow one another, the first of which is `page`. */
   write(page: number, bytes: Uint8Array): void {
     this.writes += bytes.length / PAGE_SIZE;
+    this.observer?.beforeChange(page, page + bytes.length / PAGE_SIZE);
     this.#open.write(page * PAGE_SIZE, bytes);
   }
 
   /** Cuts the file behind so many pages. Durable with the next sync; nothing depends on it (free-space.ts). */
   truncate(pages: number): void {
+    this.observer?.beforeChange(pages, Number.MAX_SAFE_INTEGER);
     this.#open.truncate(pages * PAGE_SIZE);
   }
 

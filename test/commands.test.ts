@@ -135,7 +135,7 @@ const INTENDED: Readonly<Record<string, readonly string[]>> = {
   ],
   "not told": ["debug.docs.doc_flags"],
   "Redis has no interactive transactions": ["begin", "commit", "release", "rollback", "savepoint"],
-  "of MySQL: the binary log": ["flush", "purge", "show"],
+  "of MySQL: the binary log": ["backup", "flush", "purge", "show"],
 };
 
 t.test("COMMAND INFO and DOCS are Redis's, but for these intended differences", async (t) => {

@@ -85,6 +85,8 @@ export interface BinaryLogs {
   purgeBefore(time: number): void;
   /** Begins a new file, as soon as no transaction is half way. */
   rotate(): void;
+  /** Begins a backup, in the background, into a folder that is empty or not there. */
+  backUp(folder: string): void;
 }
 
 /** The server. */

@@ -100,7 +100,7 @@ export class BinlogChain {
    * Visits every transaction behind a place, to the end of the log, or until the visitor answers false. What is missing or
    * damaged in between is refused: only the last file may end with a torn tail.
    */
-  each(from: BinlogPlace, visit: (transaction: LoggedTransaction) => boolean): void {
+  each(from: BinlogPlace, visit: (transaction: LoggedTransaction, file: number) => boolean): void {
     const first = this.numbers.indexOf(from.file);
     if (first < 0) {
       throw new UsageError(
@@ -113,7 +113,7 @@ export class BinlogChain {
       const file = this.#disk.open(binlogPath(this.numbers[i]!), "read");
       try {
         const end = eachTransaction(file, start, (transaction) => {
-          wanted = visit(transaction);
+          wanted = visit(transaction, this.numbers[i]!);
           return wanted;
         });
         if (wanted) this.#checkEnd(file, end, start, i === this.numbers.length - 1);

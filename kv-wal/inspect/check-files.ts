@@ -48,8 +48,9 @@ export function checkBinlogs(disk: Disk, tell: Tell): void {
     const path = binlogPath(number);
     const file = disk.open(path, "read");
     const end = attempt(tell, () => readBinlog(file, () => {}));
-    if (end !== undefined && end.position < file.size() && number !== numbers.at(-1)) {
-      tell({ path, offset: end.wholeTo, reason: "a binlog event is damaged" });
+    if (end !== undefined && number !== numbers.at(-1)) {
+      if (end.wholeTo < file.size()) tell({ path, offset: end.wholeTo, reason: "a binlog event is damaged" });
+      else if (!end.rotated) tell({ path, offset: end.wholeTo, reason: "it ends without naming the next file" });
     }
     file.close();
   }

@@ -1,7 +1,7 @@
 /**
  * Commands about the binary log, with MySQL's words: PURGE, SHOW, FLUSH and BACKUP. Only kv-wal has one.
  */
-import type { Bytes } from "../../bytes.ts";
+import { type Bytes, toText } from "../../bytes.ts";
 import type { Call } from "../../command/call.ts";
 import { servicesOf } from "../../command/context.ts";
 import { parseDateTime } from "../../command/date-time.ts";
@@ -47,6 +47,20 @@ export const purge = command("purge", {
       logs.purgeBefore(time);
     } else throw syntaxError();
     call.reply.ok();
+  },
+});
+
+export const backup = command("backup", {
+  summary: "BACKUP TO folder: copies the data, in the background, while writes go on; INFO wal tells how far it is.",
+  since: "7.2.0",
+  group: "server",
+  complexity: "O(N) where N is the size of the data",
+  flags: FLAGS,
+  args: [raw(2)],
+  run(call, given) {
+    if (phraseOf(given, 1) !== "TO") throw syntaxError();
+    logsOf(call).backUp(toText(given[1]!));
+    call.reply.simple("Background backup started");
   },
 });
 

@@ -29,6 +29,8 @@ export interface BenchRow {
   readonly peers: Partial<
     Record<PeerName, { requestsPerSecond: number; p50Ms: number; p99Ms: number; ratio?: number }>
   >;
+  /** kv-wal's throughput as a part of kv-aof's in the same round. */
+  readonly walToAof: number;
 }
 
 /** Runs the benchmark, printing each line as it is known. Returns the exit status. */
@@ -75,7 +77,13 @@ async function measure(
     }
   }
   const redis = results.get("redis-server");
-  const row: BenchRow = { test: load.test, pipeline: load.pipeline, peers: {} };
+  const aof = results.get("kv-aof")!;
+  const row: BenchRow = {
+    test: load.test,
+    pipeline: load.pipeline,
+    peers: {},
+    walToAof: median(results.get("kv-wal")!.map((run, round) => run.requestsPerSecond / aof[round]!.requestsPerSecond)),
+  };
   for (const [name, runs] of results) {
     row.peers[name] = {
       requestsPerSecond: median(runs.map((run) => run.requestsPerSecond)),
@@ -102,7 +110,7 @@ function printHead(
   for (const peer of peers) print(`  ${peer.name.padEnd(13)} ${peer.settings}`);
   if (!peers.some((peer) => peer.name === "redis-server")) print("  redis-server is not installed: no ratios");
   print("");
-  print(`test pipeline${peers.map((peer) => `${peer.name} req/s`.padStart(24)).join("")}     p99 ms`);
+  print(`test pipeline${peers.map((peer) => `${peer.name} req/s`.padStart(24)).join("")}  wal/aof     p99 ms`);
 }
 
 function lineOf(row: BenchRow, peers: readonly Peer[]): string {
@@ -112,5 +120,5 @@ function lineOf(row: BenchRow, peers: readonly Peer[]): string {
     return (Math.round(requestsPerSecond).toLocaleString("en-US") + ratioText).padStart(24);
   });
   const latencies = peers.map(({ name }) => row.peers[name]!.p99Ms.toFixed(2)).join(" / ");
-  return `${row.test.padEnd(4)} ${String(row.pipeline).padStart(8)}${cells.join("")}     ${latencies}`;
+  return `${row.test.padEnd(4)} ${String(row.pipeline).padStart(8)}${cells.join("")}${`×${row.walToAof.toFixed(2)}`.padStart(9)}     ${latencies}`;
 }

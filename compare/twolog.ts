@@ -13,6 +13,8 @@ import type { ClaimsOptions } from "./claims/run-claims.ts";
 import type { CompareOptions } from "./compare.ts";
 import { crashCommand } from "./crash-program/crash-command.ts";
 import { aofCommand, walCommand } from "./inspect-commands.ts";
+import { addLabOptions } from "./lab/lab-options.ts";
+import type { LabOptions } from "./lab/run-lab.ts";
 import { serverCommand } from "./server-command.ts";
 import type { TraceOptions } from "./trace.ts";
 
@@ -29,22 +31,52 @@ function positiveInteger(text: string): number {
   return value;
 }
 
+interface OriginalsFlags {
+  readonly originals?: true;
+  readonly states?: number;
+  readonly model: string;
+}
+
+type CompareFlags = CompareOptions & ClaimsOptions & OriginalsFlags & LabOptions & { claims?: true; orders?: true };
+
+function isLab({ campaign, replay, merge }: LabOptions): boolean {
+  return campaign !== undefined || replay !== undefined || merge !== undefined;
+}
+
 function compareCommand(): Command {
-  return new Command("compare")
+  return addLabOptions(new Command("compare"))
     .description("crash both engines at every step, recover them, and print what survived and why")
     .option("--seed <n>", "repeats a run; chosen by the clock when left out", positiveInteger)
     .addOption(new Option("--engine <name>", "only this engine").choices(["aof", "wal"]))
     .option("--policy <name>", "only this policy: always, everysec, no; 1/1, 2/0, … (flush_log/sync_binlog)")
-    .option("--campaign <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
+    .option("--rounds <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
     .option("--json <file>", "write the whole result to a file")
     .option("--orders", "why not the other way round: run the wrong orders, show what each breaks")
     .option("--claims", "every claim of the documents as a scenario: holds, holds only if …, or false")
     .option("--claim <id...>", "only these claims: A5 W8")
     .option("--simulated", "with --claims: leave out what kills real processes or measures this machine")
-    .action(async (flags: CompareOptions & ClaimsOptions & { claims?: true; orders?: true }) => {
+    .option(
+      "--originals",
+      "the installed redis-server and mariadbd, recorded by strace, crashed, and put beside ours (Linux)",
+    )
+    .option("--states <n>", "with --originals: folders that each server is restarted on", positiveInteger)
+    .option("--model <list>", "with --originals: persistence models", "kill,dropped,ext4-like")
+    .action(async (flags: CompareFlags) => {
+      if (isLab(flags)) {
+        const { runLab } = await import("./lab/run-lab.ts");
+        process.exitCode = await runLab(flags);
+        return;
+      }
       if (flags.claims === true || flags.claim !== undefined) {
         const { runClaims } = await import("./claims/run-claims.ts");
         process.exitCode = await runClaims(flags, print);
+        return;
+      }
+      if (flags.originals === true) {
+        const { runOriginals } = await import("./originals/originals.ts");
+        const { seed = 1, states, engine, policy, json, model } = flags;
+        const options = { seed, states, engine, policy, json, models: model.split(",") };
+        process.exitCode = await runOriginals(options, print);
         return;
       }
       if (flags.orders === true) {

@@ -49,11 +49,13 @@ export async function crashColumns(run: RecordedRun, plan: ColumnsPlan, onState:
   const coverage: ModelCoverage[] = [];
   const columns = { kill: newColumn("kill"), power: newColumn("power"), coverage };
   const source = crashStates(run.points, plan.models, plan.states, plan.seed, coverage, run.from);
+  const [first = ""] = plan.workFolders;
+  const before = (await run.server.restart(run.points.base, run.recording.before, first)).inBinlog ?? 0;
   const worker = async (workFolder: string): Promise<void> => {
     for (let next = source.next(); next.done !== true; next = source.next()) {
       const state = next.value;
       const restarted = await run.server.restart(state.image, run.recording.before, workFolder);
-      add(columns[state.model.crash], run, state, restarted);
+      add(columns[state.model.crash], run, state, restarted, before);
       onState();
     }
   };
@@ -62,7 +64,11 @@ export async function crashColumns(run: RecordedRun, plan: ColumnsPlan, onState:
 }
 
 /** The judge's verdict on what a restart found. */
-export function verdictOf(run: RecordedRun, state: CrashState, restarted: Restarted): Verdict {
+export function verdictOf(
+  run: RecordedRun,
+  state: Pick<CrashState, "model" | "point" | "printed">,
+  restarted: Restarted,
+): Verdict {
   const { points, history, server, longestSyncMs } = run;
   const evidence = {
     policy: server.policy,
@@ -79,7 +85,8 @@ export function verdictOf(run: RecordedRun, state: CrashState, restarted: Restar
   return judge({ ...evidence, found: restarted.cells });
 }
 
-function add(column: Column, run: RecordedRun, state: CrashState, restarted: Restarted): void {
+/** `before`: how many transactions the binlog had before the record began. */
+function add(column: Column, run: RecordedRun, state: CrashState, restarted: Restarted, before: number): void {
   const verdict = verdictOf(run, state, restarted);
   column.states++;
   if (restarted.refused !== undefined) {
@@ -90,7 +97,7 @@ function add(column: Column, run: RecordedRun, state: CrashState, restarted: Res
   column.lost = Math.max(column.lost, verdict.lost);
   column.lostMs = Math.max(column.lostMs, verdict.lostMs);
   if (verdict.ghosts > 0) column.ghosts++;
-  const inEngine = verdict.survived + verdict.ghosts;
+  const inEngine = before + verdict.survived + verdict.ghosts;
   if (restarted.inBinlog !== undefined && restarted.inBinlog > inEngine) column.binlogAhead++;
   if (restarted.inBinlog !== undefined && restarted.inBinlog < inEngine) column.binlogBehind++;
   const violation = verdict.violations[0];

@@ -5,7 +5,7 @@
  * temporary tablespace is made anew at every start, so it is not followed. The table is there before the first crash point.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Bytes, fromText } from "../../common/bytes.ts";
 import { UsageError } from "../../common/errors.ts";
@@ -14,6 +14,7 @@ import { materialise } from "../crash-program/materialise.ts";
 import type { DiskImage } from "../lab/disk-image.ts";
 import type { Policy } from "../policy.ts";
 import { makeFolder } from "../server-process.ts";
+import { committedIn } from "./binlog-count.ts";
 import { isWriteReply, MysqlClient } from "./mysql-client.ts";
 import { NO_CELLS } from "./redis.ts";
 import { type CrashedServer, type Restarted, run, whenReady } from "./server.ts";
@@ -129,22 +130,4 @@ async function restartMariadb(
   server.child.kill("SIGKILL");
   await server.ended;
   return { cells, refused: undefined, inBinlog: committedIn(folder) };
-}
-
-/** Whole transactions in the binlogs, counted by MariaDB's own reader. */
-function committedIn(folder: string): number {
-  const files = readdirSync(folder).filter((name) => /^binlog\.\d+$/.test(name));
-  let count = 0;
-  for (const name of files) {
-    const { stdout } = spawnSync(
-      "mariadb-binlog",
-      ["--no-defaults", "--base64-output=decode-rows", join(folder, name)],
-      {
-        encoding: "utf8",
-        maxBuffer: 1 << 28,
-      },
-    );
-    count += (stdout ?? "").match(/\tXid = \d+/g)?.length ?? 0;
-  }
-  return count;
 }

@@ -20,8 +20,10 @@ export interface Load {
   readonly gapMs: number;
   /** After the last one, and before the first. */
   readonly restMs: number;
-  /** An earlier, clean life of the server has written this value to the first key. */
+  /** An earlier, clean life of the server has written this value to the first key: its folder is there, and durable. */
   readonly earlier?: string;
+  /** The server is killed at the entry of a system call: its name, and the how manieth of one thread. */
+  readonly killAt?: { readonly call: string; readonly nth: number };
 }
 
 export interface RecordedRun {
@@ -35,6 +37,7 @@ export interface RecordedRun {
 }
 
 const SLOTS = 8;
+const CLOSE_MS = 1000;
 /** A background thread may have been writing in the moment of the kill: then the record lacks a part, and is made again. */
 const ATTEMPTS = 3;
 
@@ -73,6 +76,7 @@ async function recordOnce(
     ignore: server.ignore,
     acknowledgedBy: "replies",
     keepInput: true,
+    options: load.killAt === undefined ? [] : [killOption(load.killAt)],
     onOutput: (text) => {
       said += text;
     },
@@ -83,7 +87,11 @@ async function recordOnce(
     throw new UsageError(`${server.name} does not start under strace: ${words.trim().slice(-500)}`);
   }
   const connectedAt = Date.now();
-  await drive(session, load);
+  let isOver = false;
+  void recorder.done.then(() => {
+    isOver = true;
+  });
+  await drive(session, load, () => isOver);
   const pid = recorder.pid();
   if (pid !== undefined) process.kill(pid, "SIGKILL");
   const recording = await recorder.done;
@@ -91,13 +99,22 @@ async function recordOnce(
   return { reasons: rejectionOf(recording, folder, server.ignore), run: runOf(server, recording, connectedAt, load) };
 }
 
-async function drive(session: Session, { writes, gapMs, restMs }: Load): Promise<void> {
+/** Writes until all is written, or the server was killed. */
+async function drive(session: Session, { writes, gapMs, restMs }: Load, isOver: () => boolean): Promise<void> {
   await pause(restMs);
-  for (let index = 0; index < writes; index++) {
-    await session.set(...writeOf(index));
+  for (let index = 0; index < writes && !isOver(); index++) {
+    const done = await session.set(...writeOf(index)).then(
+      () => true,
+      () => false,
+    );
+    if (!done) break;
     if (gapMs > 0) await pause(gapMs);
   }
   await pause(restMs);
+}
+
+function killOption({ call, nth }: { readonly call: string; readonly nth: number }): string {
+  return `--inject=${call}:signal=KILL:when=${nth}`;
 }
 
 /** The server is started, given a value, and ended as it should be. */
@@ -107,15 +124,18 @@ async function earlierLife(server: CrashedServer, folder: string, value: string)
   const session = await whenReady(running.ended, () => server.connect(folder, running.said()));
   if (session === undefined) throw new UsageError(`${server.name} does not start: ${running.said().trim()}`);
   await session.set(writeOf(0)[0], value);
-  running.child.kill("SIGTERM");
-  await running.ended;
   session.close();
+  running.child.kill("SIGTERM");
+  await Promise.race([running.ended, pause(CLOSE_MS)]);
+  // twolog's own child goes on after it has closed its engine, as long as its input is open.
+  running.child.stdin?.end();
+  await running.ended;
 }
 
 function runOf(server: CrashedServer, recording: Recording, connectedAt: number, load: Load): RecordedRun {
   const events = recording.events.filter((event) => event.kind === "operation" || server.isWriteReply(event.text));
   const points = new CrashPoints({ ...recording, events });
-  if (points.printed.length !== load.writes) {
+  if (load.killAt === undefined && points.printed.length !== load.writes) {
     throw new UsageError(`${server.name}: ${load.writes} writes, and ${points.printed.length} replies in the record`);
   }
   const since = connectedAt - recording.startedAtMs;
@@ -124,19 +144,23 @@ function runOf(server: CrashedServer, recording: Recording, connectedAt: number,
     server,
     recording,
     points,
-    history: historyOf(points),
+    history: historyOf(points, load),
     from: first < 0 ? points.operations.length : first,
     longestSyncMs: longestSync(points),
   };
 }
 
 /** Write i is sent at order 2i and answered at 2i + 1: when k are answered, everything before order 2k + 1 has happened. */
-function historyOf(points: CrashPoints): History {
+function historyOf(points: CrashPoints, load: Load): History {
   const history = new History();
   for (const [index, ms] of points.printedMs.entries()) {
     const planned: Planned = { kind: "write", commands: [["SET", ...writeOf(index)]] };
     const operation = history.send(0, planned, points.printedMs[index - 1] ?? 0);
     history.answer(operation, "OK", ms);
+  }
+  const unanswered = points.printed.length;
+  if (unanswered < load.writes) {
+    history.send(0, { kind: "write", commands: [["SET", ...writeOf(unanswered)]] }, points.printedMs.at(-1) ?? 0);
   }
   return history;
 }

@@ -45,7 +45,7 @@ export interface CompareOptions {
   /** A file for the whole result. */
   readonly json?: string | undefined;
   /** So many kills at random times and as many simulated runs per policy, instead of 2 and 1. */
-  readonly campaign?: number | undefined;
+  readonly rounds?: number | undefined;
 }
 
 const CLIENTS = 4;
@@ -60,7 +60,7 @@ const RANDOM_KILL_MS: readonly [number, number] = [30, 400];
 export async function runCompare(options: CompareOptions): Promise<number> {
   const seed = options.seed ?? Date.now() % 1_000_000;
   const policies = choosePolicies(options);
-  const comparison = new Comparison(policies, seed, options.campaign);
+  const comparison = new Comparison(policies, seed, options.rounds);
   const startedAt = performance.now();
   await comparison.run();
   const seconds = (performance.now() - startedAt) / 1000;
@@ -76,7 +76,8 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   return broken.length === 0 ? 0 : 1;
 }
 
-function choosePolicies(options: CompareOptions): Policy[] {
+/** The policies that the options mean: all, of one engine, or one. */
+export function choosePolicies(options: Pick<CompareOptions, "engine" | "policy">): Policy[] {
   const { engine, policy } = options;
   if (engine !== undefined && engine !== "aof" && engine !== "wal") {
     throw new UsageError(`unknown engine '${String(engine)}': aof or wal`);
@@ -117,20 +118,20 @@ class Comparison {
   readonly rows: Row[] = [];
   readonly #policies: readonly Policy[];
   readonly #seed: number;
-  readonly #campaign: number | undefined;
+  readonly #rounds: number | undefined;
   readonly #progress: Progress;
 
-  constructor(policies: readonly Policy[], seed: number, campaign: number | undefined) {
+  constructor(policies: readonly Policy[], seed: number, rounds: number | undefined) {
     this.#policies = policies;
     this.#seed = seed;
-    this.#campaign = campaign;
+    this.#rounds = rounds;
     for (const policy of policies) this.#makeRows(policy);
-    this.#progress = new Progress(policies.length * (campaign ?? 1));
+    this.#progress = new Progress(policies.length * (rounds ?? 1));
   }
 
   async run(): Promise<void> {
     for (const policy of this.#policies) {
-      for (let run = 0; run < (this.#campaign ?? 1); run++) {
+      for (let run = 0; run < (this.#rounds ?? 1); run++) {
         this.#power(policy, this.#seed + run);
         this.#progress.advance(1, `power loss, kv-${policy.engine} ${policy.name}`);
         // Lets a signal through.
@@ -182,13 +183,13 @@ class Comparison {
     const tasks: KillTask[] = [];
     for (const policy of this.#policies) {
       const nextSeed = (): number => this.#seed + tasks.length;
-      if (this.#campaign === undefined) {
+      if (this.#rounds === undefined) {
         for (const step of stepsOf(policy.engine)) {
           if (!this.#isTaken(policy, step)) continue;
           tasks.push({ policy, seed: nextSeed(), moment: { step, nth: 1 + random.below(occurrences(policy, step)) } });
         }
       }
-      for (let kill = 0; kill < (this.#campaign ?? RANDOM_KILLS); kill++) {
+      for (let kill = 0; kill < (this.#rounds ?? RANDOM_KILLS); kill++) {
         tasks.push({ policy, seed: nextSeed(), moment: { afterMs: Math.round(random.between(...RANDOM_KILL_MS)) } });
       }
     }

@@ -9,13 +9,13 @@ export interface Style {
   readonly width: number | undefined;
 }
 
-const RED = 31;
-const GREEN = 32;
-const YELLOW = 33;
-const BOLD = 1;
-const DIM = 2;
+export const RED = 31;
+export const GREEN = 32;
+export const YELLOW = 33;
+export const BOLD = 1;
+export const DIM = 2;
 
-function paint(style: Style, code: number, text: string): string {
+export function paint(style: Style, code: number, text: string): string {
   return style.color ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
 
@@ -139,7 +139,7 @@ function pad(cells: readonly string[], widths: readonly number[]): string {
 }
 
 /** Breaks a text into lines of the terminal's width, indented; colours take no room. */
-function wrap(text: string, indent: number, width: number | undefined): string {
+export function wrap(text: string, indent: number, width: number | undefined): string {
   const lines: string[] = [];
   let line = "";
   let length = indent;

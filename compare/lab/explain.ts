@@ -41,7 +41,7 @@ export function explain(finding: Finding): string[] {
     ...outcome.lines.map((line) => `  ${line}`),
     ...[...outcome.cells].slice(0, CELLS_SHOWN).map(([cell, value]) => `  found ${show(cell)} = ${show(value)}`),
     ...(outcome.cells.size === 0 && outcome.refused === undefined ? ["  found nothing"] : []),
-    ...outcome.problems.map((problem) => `  the checker says: ${problem}`),
+    ...outcome.problems.map(({ kind, detail }) => `  ${kind}: ${detail}`),
   ];
 }
 

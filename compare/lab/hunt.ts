@@ -5,6 +5,7 @@
 import type { Verdict, Violation } from "../oracle.ts";
 import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
+import type { Check } from "./checks.ts";
 import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./crashes.ts";
 import { DiskImage } from "./disk-image.ts";
 import { isPromised, Judge, withUnstable } from "./judge.ts";
@@ -13,7 +14,7 @@ import { PageStore } from "./page-store.ts";
 import type { Recording } from "./recording.ts";
 import { convergence } from "./recover-again.ts";
 import type { EnumerationLimits } from "./state-space.ts";
-import { type Check, type Outcome, Subject } from "./subject.ts";
+import { type Outcome, Subject } from "./subject.ts";
 
 export interface HuntOptions {
   readonly models: readonly PersistenceModel[];

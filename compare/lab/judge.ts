@@ -43,8 +43,10 @@ export function verdictOf(run: SimulatedRun, event: number, crash: CrashKind, ou
   const [problem] = outcome.problems;
   if (problem === undefined) return verdict;
   const { matrix } = evidence;
-  const promise = "the files are whole after recovery";
-  const violation: Violation = { kind: "check failed", rule: "I2", matrix, promise, command: "", detail: problem };
+  const { kind, detail } = problem;
+  const isBinlog = kind === "binlog differs";
+  const promise = isBinlog ? "engine and binlog have the same transactions" : "the files are whole after recovery";
+  const violation: Violation = { kind, rule: isBinlog ? "I5" : "I2", matrix, promise, command: "", detail };
   return { ...verdict, violations: [...verdict.violations, violation] };
 }
 

@@ -11,13 +11,14 @@ import { type EngineName, POLICIES, type Policy } from "../policy.ts";
 import { type RunPlan, type Script, simulate } from "../simulated-run.ts";
 import { SMALL } from "../survey.ts";
 import { freshFolder } from "./bases.ts";
+import type { Check } from "./checks.ts";
 import { crashAt, withChoice } from "./crashes.ts";
 import { type Finding, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
 import { scriptOfRun } from "./shrink.ts";
-import { type Check, Subject } from "./subject.ts";
+import { Subject } from "./subject.ts";
 import { scriptOf } from "./workloads.ts";
 
 const VERSION = 1;

@@ -13,6 +13,7 @@ import { configFor, createEngine, dumpCells } from "../engines.ts";
 import type { Cells } from "../model.ts";
 import type { RunPlan } from "../simulated-run.ts";
 import { Simulation } from "../simulator.ts";
+import type { Check, CheckProblem } from "./checks.ts";
 import type { DiskImage } from "./disk-image.ts";
 import { OutcomeTree } from "./outcome-tree.ts";
 import { PagePool } from "./page-pool.ts";
@@ -27,7 +28,7 @@ export interface Outcome {
   /** What recovery said that it did. */
   readonly lines: readonly string[];
   /** What the engine's checker found wrong. */
-  readonly problems: readonly string[];
+  readonly problems: readonly CheckProblem[];
 }
 
 export interface RecordedRecovery {
@@ -37,9 +38,6 @@ export interface RecordedRecovery {
   /** The disk when recovery had ended. */
   readonly after: DiskImage;
 }
-
-/** Looks at a recovered engine for what its checker calls wrong. */
-export type Check = (engine: Engine, disk: Disk) => readonly string[];
 
 const NOTHING: Cells = new Map();
 /** The tree is cut down when it has so many leaves: its images must fit into memory. */
@@ -91,7 +89,8 @@ export class Subject {
   #recover(image: DiskImage, wrap: (disk: Disk) => Disk): { outcome: Outcome; disk: ScratchDisk } {
     this.recoveries++;
     const { plan } = this;
-    const simulation = new Simulation(plan.seed);
+    // Always the same chance: an outcome depends on the image alone.
+    const simulation = new Simulation(0);
     const later = (run: () => void): void => void simulation.after(0, run);
     this.#pool.reset();
     const disk = new ScratchDisk(image, later, this.#pool);
@@ -107,10 +106,11 @@ export class Subject {
     };
     try {
       const { engine: name, directives } = plan.policy;
-      const engine = create(name, host, configFor(name, { ...directives, ...plan.directives }));
+      const config = configFor(name, { ...directives, ...plan.directives });
+      const engine = create(name, host, config);
       const { lines } = engine.recover();
       const cells = dumpCells(engine);
-      const problems = this.#check?.(engine, host.disk) ?? [];
+      const problems = this.#check?.(engine, host.disk, config, cells) ?? [];
       discard(engine);
       return { outcome: { refused: undefined, cells, lines, problems }, disk };
     } catch (error) {

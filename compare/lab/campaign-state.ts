@@ -1,0 +1,161 @@
+/**
+ * What a campaign has done so far, as two files that survive a kill -9 at any moment:
+ *
+ *     FILE           JSON: the plan, the chunks that are done, the sums, the findings, and how many digests belong to it
+ *     FILE.digests   8 bytes (little-endian double) per distinct disk, appended only
+ *
+ * The digests are appended and synced first; then FILE is written anew beside itself, synced and renamed. A crash in
+ * between leaves digests that FILE does not count: they are cut off at the next start, and their chunks are run again.
+ * States of the same plan, from several machines, merge: chunks are counted once, disks by their digests.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { UsageError } from "../../common/errors.ts";
+import {
+  addRow,
+  type CampaignFinding,
+  type CampaignPlan,
+  type CampaignRow,
+  type ChunkResult,
+} from "./campaign-work.ts";
+
+const VERSION = 1;
+const FINDINGS_KEPT = 20;
+
+interface StateFile {
+  readonly version: number;
+  readonly plan: CampaignPlan;
+  readonly chunks: readonly number[];
+  readonly sums: Sums;
+  readonly rows: readonly CampaignRow[];
+  readonly findings: readonly CampaignFinding[];
+  readonly digests: number;
+}
+
+interface Sums {
+  runs: number;
+  crashes: number;
+  recoveries: number;
+  nested: number;
+  /** Processor time and wall clock, of all lives of the campaign. */
+  cpuMs: number;
+  wallMs: number;
+}
+
+export class CampaignState {
+  readonly plan: CampaignPlan;
+  readonly chunks = new Set<number>();
+  readonly sums: Sums = { runs: 0, crashes: 0, recoveries: 0, nested: 0, cpuMs: 0, wallMs: 0 };
+  readonly rows = new Map<string, CampaignRow>();
+  readonly findings: CampaignFinding[] = [];
+  readonly #digests = new Set<number>();
+  /** Digests in the file, and those that are not. */
+  #saved = 0;
+  #unsaved: number[] = [];
+
+  constructor(plan: CampaignPlan) {
+    this.plan = plan;
+  }
+
+  /** Distinct disks. */
+  get states(): number {
+    return this.#digests.size;
+  }
+
+  add(chunk: number, result: ChunkResult): void {
+    if (this.chunks.has(chunk)) return;
+    this.chunks.add(chunk);
+    for (const sum of ["runs", "crashes", "recoveries", "nested"] as const) this.sums[sum] += result[sum];
+    for (const row of result.rows) addRow(this.rows, row);
+    for (const finding of result.findings) if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
+    for (const digest of result.digests) this.#addDigest(digest);
+  }
+
+  #addDigest(digest: number): void {
+    if (this.#digests.has(digest)) return;
+    this.#digests.add(digest);
+    this.#unsaved.push(digest);
+  }
+
+  /** Adds what another campaign of the same plan has done; they must not have run the same chunks. */
+  merge(other: CampaignState): void {
+    if (JSON.stringify(other.plan) !== JSON.stringify(this.plan))
+      throw new UsageError("the campaigns have other plans");
+    const both = [...other.chunks].find((chunk) => this.chunks.has(chunk));
+    if (both !== undefined) throw new UsageError(`both campaigns have run chunk ${both}: divide them with --shard`);
+    for (const chunk of other.chunks) this.chunks.add(chunk);
+    for (const sum of ["runs", "crashes", "recoveries", "nested", "cpuMs", "wallMs"] as const) {
+      this.sums[sum] += other.sums[sum];
+    }
+    for (const row of other.rows.values()) addRow(this.rows, row);
+    this.findings.push(...other.findings.slice(0, FINDINGS_KEPT - this.findings.length));
+    for (const digest of other.#digests) this.#addDigest(digest);
+  }
+
+  save(path: string): void {
+    this.#appendDigests(`${path}.digests`);
+    const { plan, sums } = this;
+    const file: StateFile = {
+      version: VERSION,
+      plan,
+      chunks: [...this.chunks],
+      sums,
+      rows: [...this.rows.values()],
+      findings: this.findings,
+      digests: this.#saved,
+    };
+    const draft = `${path}.new`;
+    writeFileSync(draft, JSON.stringify(file));
+    sync(draft);
+    renameSync(draft, path);
+    sync(dirname(path));
+  }
+
+  #appendDigests(path: string): void {
+    const file = openSync(path, existsSync(path) ? "r+" : "w");
+    ftruncateSync(file, this.#saved * 8);
+    const bytes = Buffer.from(Float64Array.from(this.#unsaved).buffer);
+    writeSync(file, bytes, 0, bytes.length, this.#saved * 8);
+    fsyncSync(file);
+    closeSync(file);
+    this.#saved += this.#unsaved.length;
+    this.#unsaved = [];
+  }
+
+  /** What a file says; undefined when there is none. */
+  static load(path: string): CampaignState | undefined {
+    if (!existsSync(path)) return undefined;
+    let file: StateFile;
+    try {
+      file = JSON.parse(readFileSync(path, "utf8")) as StateFile;
+    } catch (error) {
+      throw new UsageError(`${path} is not the state of a campaign: ${(error as Error).message}`);
+    }
+    if (file.version !== VERSION) throw new UsageError(`${path} is of version ${file.version}, not ${VERSION}`);
+    const state = new CampaignState(file.plan);
+    for (const chunk of file.chunks) state.chunks.add(chunk);
+    Object.assign(state.sums, file.sums);
+    for (const row of file.rows) addRow(state.rows, row);
+    state.findings.push(...file.findings);
+    const bytes = readFileSync(`${path}.digests`);
+    for (let at = 0; at < file.digests; at++) state.#digests.add(bytes.readDoubleLE(at * 8));
+    state.#saved = file.digests;
+    return state;
+  }
+}
+
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  fsyncSync(file);
+  closeSync(file);
+}

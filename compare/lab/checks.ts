@@ -1,0 +1,72 @@
+/**
+ * What is checked after recovery beside the data: the files must be whole for the engine's own checker, and kv-wal's two logs
+ * must agree (I5): all of its binlog, applied to an empty keyspace, gives what the engine has. The second holds where
+ * neither log may lose anything, at 1/1.
+ *
+ * Both read everything again, so that only one recovery in some is checked.
+ */
+import type { Config } from "../../common/config.ts";
+import type { Disk } from "../../common/disk/disk.ts";
+import type { Engine } from "../../common/engine.ts";
+import { CorruptFile, UsageError } from "../../common/errors.ts";
+import { checkAof, describeReport } from "../../kv-aof/inspect.ts";
+import { SpaceCheck } from "../../kv-wal/check.ts";
+import { WalEngine } from "../../kv-wal/engine.ts";
+import { keyspaceOfBinlog } from "../bugs/binlog-agrees.ts";
+import { dumpCells } from "../engines.ts";
+import type { Cells } from "../model.ts";
+import type { Violation } from "../oracle.ts";
+
+/** Something that is wrong although recovery was content. */
+export interface CheckProblem {
+  readonly kind: Extract<Violation["kind"], "check failed" | "binlog differs">;
+  readonly detail: string;
+}
+
+/** Looks at a recovered engine, its disk and what it holds. */
+export type Check = (engine: Engine, disk: Disk, config: Config, cells: Cells) => readonly CheckProblem[];
+
+/** All checks that apply, of one recovery in `oneIn`. */
+export function everyCheck(oneIn: number): Check {
+  let recoveries = 0;
+  return (engine, disk, config, cells) => {
+    if (recoveries++ % oneIn !== 0) return [];
+    if (!(engine instanceof WalEngine)) return aofProblems(disk);
+    const isStrict = config.number("flush-log-at-trx-commit") === 1 && config.number("sync-binlog") === 1;
+    return [...spaceProblems(engine), ...(isStrict ? binlogProblems(disk, config, cells) : [])];
+  };
+}
+
+function aofProblems(disk: Disk): CheckProblem[] {
+  const report = checkAof(disk);
+  return report.whole ? [] : [{ kind: "check failed", detail: describeReport(report).at(-1) ?? "" }];
+}
+
+function spaceProblems(engine: WalEngine): CheckProblem[] {
+  const check = new SpaceCheck(engine.storage);
+  check.run();
+  return check.problems.map((detail) => ({ kind: "check failed", detail }));
+}
+
+function binlogProblems(disk: Disk, config: Config, cells: Cells): CheckProblem[] {
+  let logged: Cells;
+  try {
+    logged = dumpCells({ keyspace: keyspaceOfBinlog(disk, config) });
+  } catch (error) {
+    if (!(error instanceof CorruptFile || error instanceof UsageError)) throw error;
+    return [{ kind: "binlog differs", detail: `the binlog cannot be applied: ${error.message}` }];
+  }
+  for (const cell of new Set([...cells.keys(), ...logged.keys()])) {
+    const [engine, binlog] = [cells.get(cell), logged.get(cell)];
+    if (engine === binlog) continue;
+    const detail = `${show(cell)} is ${show(engine)} in the engine and ${show(binlog)} in the binlog`;
+    return [{ kind: "binlog differs", detail }];
+  }
+  return [];
+}
+
+function show(bytes: string | undefined): string {
+  if (bytes === undefined) return "absent";
+  const text = bytes.replace("\0", " field ");
+  return JSON.stringify(text.length > 30 ? `${text.slice(0, 27)}…` : text);
+}

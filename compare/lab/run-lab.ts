@@ -1,0 +1,111 @@
+/** `twolog compare --campaign` and `--replay`: from the command line to the report. */
+import { existsSync, writeFileSync } from "node:fs";
+import { UsageError } from "../../common/errors.ts";
+import { type CompareOptions, choosePolicies } from "../compare.ts";
+import type { Style } from "../table.ts";
+import { DEFAULT_MODELS, runCampaign } from "./campaign.ts";
+import { campaignHtml, campaignJson, campaignJunit, campaignText, isCampaignBroken } from "./campaign-report.ts";
+import { CampaignState } from "./campaign-state.ts";
+import { everyCheck } from "./checks.ts";
+import { explain } from "./explain.ts";
+import { type Finding, hunt } from "./hunt.ts";
+import { modelOf } from "./models/index.ts";
+import { parseRunName, planOf, replayFile, saveFinding } from "./replay.ts";
+import { shrink } from "./shrink.ts";
+
+/** The flags of both. */
+export interface LabOptions extends Pick<CompareOptions, "engine" | "policy" | "seed"> {
+  readonly campaign?: number | undefined;
+  readonly replay?: string | undefined;
+  readonly merge?: readonly string[] | undefined;
+  readonly state?: string | undefined;
+  readonly models?: readonly string[] | undefined;
+  readonly workloads?: readonly string[] | undefined;
+  readonly workers?: number | undefined;
+  readonly shard?: { readonly index: number; readonly of: number } | undefined;
+  readonly json?: string | undefined;
+  readonly html?: string | undefined;
+  readonly junit?: string | undefined;
+  readonly save?: string | undefined;
+}
+
+const LIMITS = { exhaustive: 64, sampled: 24 };
+
+function styleOf(): Style {
+  const isTerminal = process.stdout.isTTY === true;
+  return { color: isTerminal && !process.env["NO_COLOR"], width: isTerminal ? process.stdout.columns : undefined };
+}
+
+function writeTo(path: string | undefined, text: () => string): void {
+  if (path === undefined) return;
+  try {
+    writeFileSync(path, text());
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}
+
+/** Does what the flags ask for. Returns the exit status. */
+export function runLab(options: LabOptions): Promise<number> {
+  return options.replay === undefined ? runReportedCampaign(options) : runReplay(options.replay, options);
+}
+
+/** Runs or goes on with a campaign, or merges those in files. */
+async function runReportedCampaign(options: LabOptions): Promise<number> {
+  const { campaign: states = 0, merge, seed = 1 } = options;
+  const policies = choosePolicies(options);
+  const state = merge === undefined ? await runCampaign({ ...options, states, policies, seed }) : mergeStates(merge);
+  process.stdout.write(`${campaignText(state, styleOf())}\n`);
+  const [first] = state.findings;
+  if (first !== undefined) await showFinding(replayRun(first.run), options.save);
+  writeTo(options.json, () => `${JSON.stringify(campaignJson(state), null, 1)}\n`);
+  writeTo(options.html, () => campaignHtml(state));
+  writeTo(options.junit, () => campaignJunit(state));
+  return isCampaignBroken(state) ? 1 : 0;
+}
+
+function mergeStates(paths: readonly string[]): CampaignState {
+  const [first, ...others] = paths.map((path) => {
+    const state = CampaignState.load(path);
+    if (state === undefined) throw new UsageError(`there is no ${path}`);
+    return state;
+  });
+  if (first === undefined) throw new UsageError("--merge needs files");
+  for (const other of others) first.merge(other);
+  return first;
+}
+
+/** Finds again what a line or a file names: 1 if the promise is still broken. */
+async function runReplay(what: string, options: LabOptions): Promise<number> {
+  const finding = existsSync(what) ? replayFile(what, everyCheck(1)) : replayRun(what, options.models);
+  if (finding === undefined) {
+    process.stdout.write(`${what}: every promise is kept\n`);
+    return 0;
+  }
+  if (existsSync(what)) print(explain(finding));
+  else await showFinding(finding, options.save);
+  return 1;
+}
+
+function replayRun(line: string, models: readonly string[] = DEFAULT_MODELS): Finding | undefined {
+  const options = { models: models.map(modelOf), limits: LIMITS, againOneIn: 10, check: everyCheck(1) };
+  return hunt(planOf(parseRunName(line)), options).finding;
+}
+
+async function showFinding(finding: Finding | undefined, path: string | undefined): Promise<void> {
+  if (finding === undefined) return;
+  const small = await shrink(finding, { check: everyCheck(1) });
+  const { commands, lostWrites, attempts, ms } = small;
+  print(["", ...explain(small.finding), ""]);
+  print([
+    `Minimal: ${commands} commands, one crash, ${lostWrites} lost or torn writes; nothing of it can be left out ` +
+      `(${attempts} attempts, ${(ms / 1000).toFixed(1)} s)`,
+  ]);
+  if (path === undefined) return;
+  saveFinding(path, small.finding);
+  print([`Again: twolog compare --replay ${path}`]);
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}

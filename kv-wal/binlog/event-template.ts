@@ -4,7 +4,7 @@
  * is the one with position 0, exclusive-or what the bits of p contribute, byte by byte.
  */
 import { assert } from "../../common/assert.ts";
-import { copyBytes, readU32, writeU32, writeU48 } from "../bytes-view.ts";
+import { readU32, writeU32, writeU48 } from "../bytes-view.ts";
 import { crc32 } from "./crc32.ts";
 import { CHECKSUM_BYTES, EVENT_HEADER_BYTES, EVENT_POSITION_AT } from "./events.ts";
 
@@ -47,7 +47,7 @@ export class EventTemplate {
   write(buffer: Buffer, at: number, base: number, seconds: number): number {
     if (seconds !== this.#seconds) this.#setTime(seconds);
     const { size } = this;
-    copyBytes(this.#bytes, 0, buffer, at, size - CHECKSUM_BYTES);
+    buffer.set(this.#bytes, at);
     const position = (base + at + size) >>> 0;
     writeU32(buffer, at + EVENT_POSITION_AT, position);
     writeU32(buffer, at + size - CHECKSUM_BYTES, this.#checksum ^ this.#word(0, position));

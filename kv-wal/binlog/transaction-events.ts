@@ -21,7 +21,7 @@
  */
 import { assert } from "../../common/assert.ts";
 import type { Bytes } from "../../common/bytes.ts";
-import { copyBytes, writeU16, writeU32 } from "../bytes-view.ts";
+import { writeU16, writeU32 } from "../bytes-view.ts";
 import { EventTemplate } from "./event-template.ts";
 import {
   beginEvent,
@@ -184,7 +184,7 @@ export class TransactionEvents {
     const head = rowsHead(table, change);
     this.#reserve(head.length + CHECKSUM_BYTES);
     this.#rowsAt = this.#length;
-    copyBytes(head, 0, this.#buffer, this.#length, head.length);
+    this.#buffer.set(head, this.#length);
     this.#length += head.length;
     this.#table = table;
     this.#change = change;

@@ -53,8 +53,8 @@ export class Backup implements SpaceObserver {
   readonly #storage: Storage;
   readonly #commits: GroupCommit;
   readonly #sizes: RedoSizes;
-  readonly #run = Buffer.alloc(RUN_PAGES * PAGE_SIZE);
-  readonly #runWords = wordsOf(this.#run);
+  /** Made by the first backup: most engines make none. */
+  #run: Buffer | undefined;
   #disk: Disk | undefined;
   #file: DiskFile | undefined;
   #source = "";
@@ -159,13 +159,15 @@ export class Backup implements SpaceObserver {
 
   /** Copies pages that nobody has copied yet, as they are in the tablespace. */
   #copy(first: number, count: number): void {
+    this.#run ??= Buffer.allocUnsafeSlow(RUN_PAGES * PAGE_SIZE);
     const bytes = this.#run.subarray(0, count * PAGE_SIZE);
+    const words = wordsOf(this.#run);
     this.#storage.space.readRun(first, bytes);
     for (let i = 0; i < count; i++) {
       const page = first + i;
       if (this.#copiedEarly.delete(page)) continue;
       const at = i * PAGE_SIZE;
-      if (pageState(page, bytes, this.#runWords, at) === "damaged") throw this.#storage.space.damaged(page);
+      if (pageState(page, bytes, words, at) === "damaged") throw this.#storage.space.damaged(page);
       const isNewer = readU48(bytes, at + PAGE_LSN_AT) > present(this.#manifest, "backup: manifest").lsn;
       assert(!isNewer, "backup: a page is copied before it is overwritten");
       present(this.#file, "backup: file").write(page * PAGE_SIZE, bytes.subarray(at, at + PAGE_SIZE));

@@ -24,6 +24,7 @@ interface Alarm {
 /** A world whose time stands still until `pass`. */
 export class StepHost implements Host {
   readonly disk: Disk;
+  readonly memory: MemoryDisk;
   readonly tracing = false;
   readonly clock: Clock;
   readonly random: Random;
@@ -31,9 +32,10 @@ export class StepHost implements Host {
   readonly #alarms = new Set<Alarm>();
   #ticks: (() => void)[] = [];
 
-  /** `base` is what the disk has; background syncs end at the end of a turn. */
-  constructor(base: MemoryDisk) {
-    this.disk = base.clone((complete) => this.afterTick(complete));
+  /** `base` is what the disk has; background syncs end at the end of a turn. `wrap` puts a disk before it. */
+  constructor(base: MemoryDisk, wrap: (disk: MemoryDisk) => Disk) {
+    this.memory = base.clone((complete) => this.afterTick(complete));
+    this.disk = wrap(this.memory);
     this.clock = {
       now: () => this.nowMs,
       monotonic: () => this.nowMs,
@@ -155,8 +157,12 @@ export class Sessions {
   failure: unknown;
   readonly #sessions = new Map<string, TestSession>();
 
-  constructor(disk: MemoryDisk = new MemoryDisk(), directives: Readonly<Record<string, string>> = {}) {
-    this.host = new StepHost(disk);
+  constructor(
+    disk: MemoryDisk = new MemoryDisk(),
+    directives: Readonly<Record<string, string>> = {},
+    wrap: (disk: MemoryDisk) => Disk = (memory) => memory,
+  ) {
+    this.host = new StepHost(disk, wrap);
     const config = walConfig(directives);
     this.engine = createWalEngine(this.host, config);
     this.engine.recover();

@@ -15,7 +15,7 @@ import { KeyspaceEvents } from "../common/keyspace/events.ts";
 import { Backup } from "./backup.ts";
 import { WalBinaryLogs } from "./binlog/binary-logs.ts";
 import type { BinlogFormat } from "./binlog/row-capture.ts";
-import type { TransactionEvents } from "./binlog/transaction-events.ts";
+import { OVERFLOW, type TransactionEvents } from "./binlog/transaction-events.ts";
 import { redoSizes } from "./directives.ts";
 import { Force, overlayHost, refusalOf } from "./force-recovery.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -183,12 +183,31 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.keyspace.events.now = call.now;
     this.#running = call.effects;
     rows.capture.begin(events, call);
+    const { mark } = call.reply;
     transactions.mayChange = true;
     const succeeded = invoke(call, call.command, call.args);
     transactions.mayChange = false;
     rows.capture.end(call.effects);
     this.#running = undefined;
-    return succeeded;
+    if (!events.overflowed) return succeeded;
+    call.reply.rewind(mark);
+    call.reply.error(OVERFLOW);
+    if (events === this.commits.ownEvents) this.#rollBackOwn();
+    return false;
+  }
+
+  /** Undoes the transaction that the command has begun: it has more binlog events than it may have, and is never prepared. */
+  #rollBackOwn(): void {
+    const { transactions, rollback, states, views } = this.storage;
+    this.commits.ownEvents.truncate(0);
+    if (!transactions.running) return;
+    const last = transactions.newestUndo;
+    const { header } = transactions.end();
+    const keptFrom = views.oldestNeeded(this.commits.oldestUndecided)?.id ?? Number.POSITIVE_INFINITY;
+    transactions.isOccupied = true;
+    rollback.undoBackTo(last, header, keptFrom);
+    transactions.isOccupied = false;
+    states.markRolledBack(header);
   }
 
   /** A command that only reads: damage that it meets is its answer, if the folder was opened by force. */

@@ -324,6 +324,11 @@ export class Transactions {
     return { first, last, keyBytes: key.length, bodyBytes: body.length };
   }
 
+  /** The newest undo record of the running transaction. */
+  get newestUndo(): number {
+    return this.#last;
+  }
+
   /** Ends the running transaction: all its changes are in the redo buffer. */
   end(): Transaction {
     assert(this.#id !== 0, "transaction: one runs");

@@ -10,8 +10,10 @@ import type { Bytes } from "../common/bytes.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { applyBinlog } from "../kv-wal/binlog/apply.ts";
 import type { RowImage, RowValue } from "../kv-wal/binlog/row-events.ts";
+import { OVERFLOW } from "../kv-wal/binlog/transaction-events.ts";
 import { eachTransaction, isStatement } from "../kv-wal/binlog/transactions.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
+import { checkWal } from "../kv-wal/inspect.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
@@ -238,4 +240,41 @@ t.test("mariadb-binlog reads the same as we do", async (t) => {
     }
     t.same(decodedText(decoded), ours, `${format} ${image}: ${ours.length} lines`);
   }
+});
+
+t.test("a transaction with more events than max_binlog_cache_size is refused, and undone", async (t) => {
+  for (const format of FORMATS) {
+    const disk = new MemoryDisk();
+    const engine = openWal(disk, { "binlog-format": format, "max-binlog-cache-size": "8kb" });
+    const client = new Client(engine);
+    client.run("MSET a 1 b 2");
+    client.run("HSET h f 1");
+    const before = contents(engine);
+    const { committed } = engine.commits;
+    for (const text of ["MSET a x new LONG b LONG", "HSET h f 2 g LONG", "SET a LONG", "APPEND b LONG"]) {
+      t.equal(client.run(text), `-${OVERFLOW}\r\n`, `${format} ${text}`);
+    }
+    t.same(contents(engine), before);
+    t.equal(engine.commits.committed, committed);
+    t.equal(client.run("SET a 3"), "+OK\r\n");
+    t.equal(engine.storage.header.keys(0), 3);
+    const after = contents(engine);
+    t.same(replayed(disk), after);
+    t.same(contents(openWal(disk.afterPowerLoss())), after);
+    t.same(checkWal(disk), []);
+  }
+});
+
+t.test("an event of many chunks: values that are longer than the cache's buffers", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk, { "buffer-pool-size": "32mb", "redo-log-file-size": "32mb" });
+  const client = new Client(engine);
+  const { runner } = client;
+  const value = "0123456789abcdef".repeat(400_000);
+  for (const text of [value, `${value}!`]) {
+    runner.run("MSET", "small", "1", "large", text, "small too", "2");
+    runner.run("SET", "large", text);
+    engine.settle(() => {});
+  }
+  t.same(replayed(disk), contents(engine));
 });

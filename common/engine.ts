@@ -38,7 +38,7 @@ export interface Engine {
 
   /**
    * Runs one command or one EXEC: changes state, stages log records. Errors of the command are in its reply. False: it has to
-   * wait for somebody's lock; nothing was done. It is run again when the engine calls `unblock` of the client.
+   * wait, for somebody's lock or for room in a log; nothing was done. It is run again when the engine calls `unblock` of the client.
    */
   execute(call: Call): boolean;
 

@@ -97,7 +97,10 @@ export class Doublewrite {
     for (let i = 0; i < pages.length; ) {
       let end = i + 1;
       while (end < pages.length && pages[end] === pages[end - 1]! + 1) end++;
-      space.write(pages[i]!, this.#bytes.subarray(DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE, DOUBLEWRITE_HEADER_BYTES + end * PAGE_SIZE));
+      space.write(
+        pages[i]!,
+        this.#bytes.subarray(DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE, DOUBLEWRITE_HEADER_BYTES + end * PAGE_SIZE),
+      );
       i = end;
     }
   }

@@ -22,6 +22,7 @@ import { GroupCommit } from "./group-commit.ts";
 import { walInfo } from "./info.ts";
 import { InteractiveTransactions } from "./interactive.ts";
 import { type CommandRunner, Interleaving } from "./interleaving.ts";
+import { LogPressure } from "./log-pressure.ts";
 import { PAGE_SIZE } from "./page.ts";
 import { recoverStorage } from "./recovery.ts";
 import { RowKeyspace } from "./rows/keyspace.ts";
@@ -46,6 +47,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   readonly #host: Host;
   readonly #config: Config;
   readonly transactions: Interleaving;
+  readonly #pressure: LogPressure;
   /** Public, as `storage` is: the lab replaces single steps of it. */
   readonly commits: GroupCommit;
   readonly binaryLogs: BinaryLogs;
@@ -79,6 +81,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.commits = new GroupCommit(host, this.storage, this.#policy);
     this.backup = new Backup(host, this.storage, this.commits, redoSizes(config));
     this.binaryLogs = new WalBinaryLogs(this.storage.binlog, this.commits, this.backup, host, config);
+    this.#pressure = new LogPressure(this.storage.redo, this.storage.cleaner);
     this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
     const interactive = new InteractiveTransactions(
       this.storage,
@@ -150,6 +153,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     });
     this.keyspace.events.now = this.#host.clock.now();
     this.commits.open();
+    this.#pressure.open();
     for (const name of ["flush-log-at-trx-commit", "sync-binlog"]) {
       this.#config.onChange(name, () => this.commits.policyChanged());
     }
@@ -157,6 +161,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   }
 
   execute(call: Call): boolean {
+    if (this.#pressure.isHigh && this.#pressure.holds(call)) return false;
     if (this.storage.versions.transactions !== 0) return this.transactions.execute(call);
     this.runAlone(call);
     return true;
@@ -237,7 +242,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.commits.startIfLarge();
   }
 
-  /** A full log makes writers wait; they are not refused. A disk that fails stops the process. */
+  /** A full log makes writers wait (log-pressure.ts); they are not refused. A disk that fails stops the process. */
   get writeRefusal(): string | undefined {
     return refusalOf(this.#force);
   }
@@ -259,7 +264,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   }
 
   info(): InfoSection[] {
-    return [walInfo(this.storage, this.commits, this.transactions, this.backup)];
+    return [walInfo(this.storage, this.commits, this.transactions, this.backup, this.#pressure)];
   }
 
   /** Everything accepted becomes durable, every page is written: the next start has nothing to replay. */

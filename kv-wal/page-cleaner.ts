@@ -59,6 +59,10 @@ export class PageCleaner {
   logWaits = 0;
   /** Told when a sync in the background, or what follows it, has failed. */
   onFailure: (failure: DiskFailure) => void = () => {};
+  /** Told when the checkpoint has moved (true), or cannot move although writers wait (false). */
+  onProgress: (moved: boolean) => void = () => {};
+  /** Writers wait: pages are written without a pause. */
+  isPressed = false;
 
   constructor(
     host: Host,
@@ -168,12 +172,20 @@ export class PageCleaner {
   }
 
   get #goesOn(): boolean {
-    return !this.#batch.isOnItsWay && !this.#checkpointing && (this.#budget >= 1 || this.#need >= 1);
+    if (this.#batch.isOnItsWay || this.#checkpointing) return false;
+    return this.isPressed || this.#budget >= 1 || this.#need >= 1;
+  }
+
+  /** Writers wait for a full log: writes pages until `isPressed` is taken back. */
+  press(): void {
+    this.isPressed = true;
+    if (this.#goesOn) this.#clean();
   }
 
   /** A batch in the background, then a checkpoint, then the next batch if there is need. */
   #clean(): void {
-    const pages = this.#need >= 1 ? this.#batchMax : Math.min(this.#batchMax, Math.floor(this.#budget));
+    const pages =
+      this.isPressed || this.#need >= 1 ? this.#batchMax : Math.min(this.#batchMax, Math.floor(this.#budget));
     const frames = this.#pool.oldestDirty(pages, Number.POSITIVE_INFINITY);
     this.#budget -= frames.length;
     if (frames.length > 0) this.#writeInBackground(frames);
@@ -197,6 +209,7 @@ export class PageCleaner {
     const lsn = this.#checkpointGoal();
     if (lsn === undefined) {
       this.#budget = 0;
+      if (this.isPressed) this.onProgress(false);
       return;
     }
     this.#checkpointing = true;
@@ -207,6 +220,7 @@ export class PageCleaner {
         return;
       }
       this.#traceCheckpoint();
+      this.onProgress(true);
       if (this.#goesOn) this.#clean();
     });
   }

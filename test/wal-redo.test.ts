@@ -11,6 +11,7 @@ import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { BLOCK_PAYLOAD, BLOCK_SIZE } from "../kv-wal/redo-block.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
+import { Sessions } from "./support/sessions.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
 
@@ -159,4 +160,46 @@ t.test("policies: when the redo log is written and synced", async (t) => {
     await new Promise<void>((resolve) => setImmediate(resolve));
     t.equal(log.durable, log.appended, "and all of it is synced once a second");
   }
+});
+
+t.test("a full log makes writers wait; readers go on, and nothing is lost", async (t) => {
+  const syncs: (() => void)[] = [];
+  const disk = new MemoryDisk((complete) => syncs.push(complete));
+  const sessions = new Sessions(disk, { "redo-log-file-size": "512kb" });
+  const writer = sessions.of("writer");
+  const value = (n: number) => `${n}-`.repeat(1500);
+  let waits = 0;
+  for (let n = 0; n < 400; n++) {
+    let answer = writer.ask(`SET key${n % 50} ${value(n)}`);
+    if (answer === "") {
+      waits++;
+      t.ok(writer.waits, `write ${n} waits`);
+      t.equal(sessions.ask("reader", `GET key${(n - 1) % 50}`), value(n - 1), "a reader does not");
+      t.equal(sessions.ask("other", "SET small x"), "", "another writer does");
+      const info = sessions.ask("reader", "INFO wal");
+      t.match(info, /redo_log_waits_current:2/);
+      t.match(info, new RegExp(`log_sequence_number:${sessions.engine.storage.redo.log.appended}`));
+      while (syncs.length > 0) {
+        syncs.shift()?.();
+        sessions.host.settle();
+      }
+      answer = writer.take();
+      t.equal(sessions.of("other").take(), "+OK");
+    }
+    if (answer !== "+OK") t.fail(`write ${n}: ${answer}`);
+  }
+  t.ok(waits > 3, `${waits} waits`);
+  t.match(sessions.ask("reader", "INFO wal"), /redo_log_waits_in_place:0/, "no command wrote pages itself");
+  const again = openWal(disk.afterPowerLoss(), { "redo-log-file-size": "512kb" });
+  for (let n = 350; n < 400; n++) if (get(again, `key${n % 50}`) !== value(n)) t.fail(`key${n % 50}`);
+  t.test("a client that leaves while it waits is forgotten", async (t) => {
+    let n = 0;
+    while (!writer.waits) writer.ask(`SET key ${value(n++)}`);
+    writer.leave();
+    while (syncs.length > 0) {
+      syncs.shift()?.();
+      sessions.host.settle();
+    }
+    t.equal(sessions.ask("reader", "SET key x"), "+OK");
+  });
 });

@@ -178,8 +178,21 @@ export class WalEngine implements Engine, Executor, CommandRunner {
 
   /** Steps 1 to 3, for every row that the command changes. */
   apply(call: Call): void {
+    const events = this.commits.ownEvents;
     if (this.#force > 0) this.look(call);
-    else this.#run(call, this.commits.ownEvents);
+    else if (!this.#run(call, events) && events.overflowed) this.#undoRunning(events);
+  }
+
+  /** Undoes a command, or an EXEC, that is too large for the binlog, as if it had not run. */
+  #undoRunning(events: TransactionEvents): void {
+    const { transactions, rollback, states, views } = this.storage;
+    events.truncate(0);
+    if (!transactions.running) return;
+    const { id, header, last } = transactions.abandon();
+    transactions.isOccupied = true;
+    rollback.undoBackTo(last, header, Math.min(id, views.oldestNeeded(this.commits.oldestUndecided)?.id ?? id));
+    transactions.isOccupied = false;
+    states.markRolledBack(header);
   }
 
   /** Runs a command that may change rows; its binlog events go into `events`. False: it has failed. */
@@ -187,8 +200,8 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     const { transactions, rows } = this.storage;
     this.keyspace.events.now = call.now;
     this.#running = call.effects;
-    rows.capture.begin(events, call);
     const { mark } = call.reply;
+    rows.capture.begin(events, call);
     transactions.mayChange = true;
     const succeeded = invoke(call, call.command, call.args);
     transactions.mayChange = false;
@@ -197,22 +210,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     if (!events.overflowed) return succeeded;
     call.reply.rewind(mark);
     call.reply.error(OVERFLOW);
-    if (events === this.commits.ownEvents) this.#rollBackOwn();
     return false;
-  }
-
-  /** Undoes the transaction that the command has begun: it has more binlog events than it may have, and is never prepared. */
-  #rollBackOwn(): void {
-    const { transactions, rollback, states, views } = this.storage;
-    this.commits.ownEvents.truncate(0);
-    if (!transactions.running) return;
-    const last = transactions.newestUndo;
-    const { header } = transactions.end();
-    const keptFrom = views.oldestNeeded(this.commits.oldestUndecided)?.id ?? Number.POSITIVE_INFINITY;
-    transactions.isOccupied = true;
-    rollback.undoBackTo(last, header, keptFrom);
-    transactions.isOccupied = false;
-    states.markRolledBack(header);
   }
 
   /** A command that only reads: damage that it meets is its answer, if the folder was opened by force. */

@@ -324,9 +324,16 @@ export class Transactions {
     return { first, last, keyBytes: key.length, bodyBytes: body.length };
   }
 
-  /** The newest undo record of the running transaction. */
-  get newestUndo(): number {
-    return this.#last;
+  /** Gives the running transaction of a command up: where its changes are in the undo log, which are to be undone. */
+  abandon(): InteractiveUndo {
+    assert(this.#id !== 0 && this.#interactive === undefined, "transaction: a command's own runs");
+    const undo = new InteractiveUndo();
+    undo.id = this.#id;
+    undo.header = this.#headerPointer;
+    undo.last = this.#last;
+    this.#id = 0;
+    this.#last = 0;
+    return undo;
   }
 
   /** Ends the running transaction: all its changes are in the redo buffer. */

@@ -11,8 +11,15 @@
  */
 import t, { type Test } from "tap";
 import { ISOLATION_LEVELS, type IsolationLevel } from "../common/command/transactions.ts";
+import { DirectiveConfig } from "../common/config.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
+import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
+import { createAofEngine } from "../kv-aof/engine.ts";
+import { checkWal } from "../kv-wal/inspect.ts";
+import { CommandRunner } from "./support/command-runner.ts";
 import { Sessions } from "./support/sessions.ts";
+import { TestHost } from "./support/test-host.ts";
 
 const DEADLOCK = "ERR Deadlock found when trying to get lock; try restarting transaction";
 const TIMEOUT = "ERR Lock wait timeout exceeded; try restarting transaction";
@@ -595,4 +602,85 @@ t.test("deadlocks", async (t) => {
       A MGET a b                   | *2 c c`,
     );
   });
+});
+
+t.test("versions and purge", async (t) => {
+  const infoOf = (sessions: Sessions, name: string) =>
+    Number(new RegExp(`${name}:(\\d+)`).exec(sessions.ask("info", "INFO wal"))![1]);
+
+  t.test("a view that is ten thousand versions old still sees its own; then purge catches up", async (t) => {
+    const sessions = new Sessions();
+    play(t, sessions, "B SET k 0 | OK\nA BEGIN | OK\nA GET k | 0");
+    const writer = sessions.of("B");
+    for (let i = 1; i <= 10_000; i++) {
+      writer.send("SET", "k", String(i));
+      if (i % 100 === 0) sessions.host.settle();
+    }
+    writer.take();
+    sessions.host.pass(1000);
+    play(t, sessions, "A GET k | 0\nC GET k | 10000");
+    t.equal(sessions.engine.storage.versions.steps, 10_000, "one step for each version");
+    t.ok(infoOf(sessions, "history_list_length") >= 10_000, "the history is as long");
+    const pages = infoOf(sessions, "undo_pages_purged");
+    play(t, sessions, "A COMMIT | OK");
+    sessions.host.pass(1000);
+    t.ok(infoOf(sessions, "history_list_length") <= 1, "nobody wants it any more");
+    t.ok(infoOf(sessions, "undo_pages_purged") > pages + 30, "its pages are free");
+  });
+
+  t.test("a transaction that stays open holds the undo of all who came after it", async (t) => {
+    const sessions = new Sessions();
+    play(t, sessions, "A BEGIN | OK\nA SET mine 1 | OK");
+    for (let i = 0; i < 50; i++) sessions.ask("B", `SET k ${i}`);
+    sessions.host.pass(1000);
+    t.ok(infoOf(sessions, "history_list_length") >= 50);
+    t.equal(infoOf(sessions, "transactions_open"), 1);
+    play(t, sessions, "A ROLLBACK | OK");
+    sessions.host.pass(1000);
+    t.ok(infoOf(sessions, "history_list_length") <= 1);
+  });
+
+  t.test("rows with a delete mark go when no view can want them, and what was made anew stays", async (t) => {
+    const sessions = new Sessions();
+    for (let i = 0; i < 20; i++) sessions.ask("S", `HSET h:${i} f ${"x".repeat(1000)}`);
+    play(t, sessions, "A BEGIN | OK\nA DBSIZE | 20");
+    for (let i = 0; i < 20; i++) sessions.ask("B", `DEL h:${i}`);
+    for (let i = 0; i < 5; i++) sessions.ask("B", `SET h:${i} again`);
+    sessions.host.pass(1000);
+    play(t, sessions, "A DBSIZE | 20\nB DBSIZE | 5\nA HLEN h:7 | 1\nA TYPE h:1 | hash\nB TYPE h:1 | string");
+    t.equal(infoOf(sessions, "rows_delete_marked"), 35, "15 keys and 20 fields");
+    play(t, sessions, "A COMMIT | OK");
+    sessions.host.pass(1000);
+    t.equal(infoOf(sessions, "rows_delete_marked"), 0);
+    t.same(checkWal(sessions.host.disk), []);
+  });
+
+  t.test("SCAN, KEYS and RANDOMKEY look through the view", async (t) => {
+    const sessions = new Sessions();
+    play(t, sessions, "S SET a 1 | OK\nA BEGIN | OK\nA GET a | 1\nB SET b 1 | OK\nB DEL a | 1");
+    play(t, sessions, "A KEYS * | *1 a\nA SCAN 0 | *2 0 *1 a\nA RANDOMKEY | a\nB RANDOMKEY | b\nA COMMIT | OK");
+  });
+
+  t.test(
+    "a transaction too large for the binlog cache: the command is undone, and the transaction goes on",
+    async (t) => {
+      const sessions = new Sessions(new MemoryDisk(), { "max-binlog-cache-size": "4096" });
+      const large = "x".repeat(3000);
+      const values = sessions.ask("S", "SET a small") && `MSET a ${large} b ${large}`;
+      const refusal = /^-ERR Multi-statement transaction required more than 'max_binlog_cache_size'/;
+      t.match(sessions.ask("A", values), refusal);
+      play(t, sessions, "A MGET a b | *2 small nil\nA DBSIZE | 1\nA BEGIN | OK\nA SET c 1 | OK");
+      t.match(sessions.ask("A", values), refusal);
+      play(t, sessions, "A MGET a b c | *3 small nil 1\nA COMMIT | OK\nB MGET a b c | *3 small nil 1\nB DBSIZE | 2");
+    },
+  );
+});
+
+t.test("kv-aof cannot undo, and says so", async (t) => {
+  const engine = createAofEngine(new TestHost(), new DirectiveConfig([SERVER_DIRECTIVES, AOF_DIRECTIVES]));
+  engine.recover();
+  const runner = new CommandRunner(engine.keyspace, (call) => engine.execute(call));
+  for (const line of ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT s", "RELEASE SAVEPOINT s"]) {
+    t.match(runner.run(...line.split(" ")), /^-ERR [A-Z]+ needs the engine kv-wal: .* MULTI and EXEC /, line);
+  }
 });

@@ -374,7 +374,8 @@ function describeClient(connection: Connection, now: number): Bytes {
   return fields.map(([name, value]) => `${name}=${value}`).join(" ");
 }
 
-function clientFlags({ transaction, noEvict, noTouch }: Connection): string {
-  const flags = [transaction.open && "x", transaction.watcher.broken && "d", noEvict && "e", noTouch && "T"];
+function clientFlags({ isBlocked, transaction, noEvict, noTouch }: Connection): string {
+  const { open, watcher } = transaction;
+  const flags = [isBlocked && "b", open && "x", watcher.broken && "d", noEvict && "e", noTouch && "T"];
   return flags.filter((flag) => flag !== false).join("") || "N";
 }

@@ -150,7 +150,7 @@ export class Binlog {
   /** Removes the files all of whose transactions are older than this time: those whose successor was begun before it. */
   purgeOlderThan(seconds: number): number {
     let first = this.#numbers[0]!;
-    while (first < this.number && binlogStartTime(this.#disk, first + 1) <= seconds) first++;
+    while (first < this.number && binlogStartTime(this.#disk, first + 1) < seconds) first++;
     return this.purgeBefore(first);
   }
 

@@ -72,6 +72,26 @@ export class FileDraft {
     }
   }
 
+  /** Writes what another file has at the same place: whole pages are shared. */
+  take(from: FileImage, at: number, length: number): void {
+    const end = Math.min(at + length, from.size);
+    if (end <= at) return;
+    if (end > this.#size) this.truncate(end);
+    for (let position = at; position < end; ) {
+      const within = position % PAGE_BYTES;
+      const count = Math.min(PAGE_BYTES - within, end - position);
+      const index = (position - within) / PAGE_BYTES;
+      const page = from.pages[index] as Page;
+      if (count === PAGE_BYTES) {
+        this.#pages[index] = page;
+        this.#own.delete(index);
+      } else if (this.#pages[index] !== page || this.#own.has(index)) {
+        this.#page(index).set(page.bytes.subarray(within, within + count), within);
+      }
+      position += count;
+    }
+  }
+
   /** Cuts, or grows with zeros; what was cut never comes back. */
   truncate(size: number): void {
     const count = Math.ceil(size / PAGE_BYTES);

@@ -55,6 +55,8 @@ export class Subject {
   readonly #check: Check | undefined;
   readonly #pool = new PagePool();
   #tree = new OutcomeTree<Outcome>();
+  /** Of images that come again: after a reply, only the verdict may be another. */
+  readonly #outcomes = new WeakMap<DiskImage, Outcome>();
   /** The images of the tree's answers: page ids of another store mean something else. */
   #store: DiskImage["store"] | undefined;
 
@@ -69,10 +71,14 @@ export class Subject {
       this.#store = image.store;
       this.#tree = new OutcomeTree();
     }
-    const known = this.#tree.find(image);
-    if (known !== undefined) return known;
+    const known = this.#outcomes.get(image) ?? this.#tree.find(image);
+    if (known !== undefined) {
+      this.#outcomes.set(image, known);
+      return known;
+    }
     const { outcome, disk } = this.#recover(image, (inner) => inner);
     this.#tree.add(disk.questions, outcome);
+    this.#outcomes.set(image, outcome);
     return outcome;
   }
 

@@ -107,8 +107,6 @@ function stagesOf({ what, after, before, operation }: PendingData, from: number,
 }
 
 function putEnd(draft: FileDraft, { image, size }: Stage, from: number): void {
-  const bytes = new Uint8Array(Math.max(0, size - from));
-  image.read(from, bytes);
   draft.truncate(size);
-  draft.write(from, bytes);
+  draft.take(image, from, size - from);
 }

@@ -81,7 +81,7 @@ function contentAt(disk: PendingDisk, file: PendingFile, { operation, bytes }: E
     if (change.operation < operation) content = change.after;
     else if (change.operation === operation && bytes > 0 && change.what.kind === "write") {
       const draft = new FileDraft(disk.store, content);
-      draft.write(change.what.at, change.what.bytes.subarray(0, bytes));
+      draft.take(change.after, change.what.at, bytes);
       return draft.done();
     }
   }

@@ -34,6 +34,8 @@ import { type CommitSteps, commitGroup, type Group, type Settled } from "./write
 const FLUSH_EVERY_MS = 1000;
 /** From so many transactions on, a group syncs in the background. */
 const OVERLAP_TRANSACTIONS_MIN = 32;
+/** When hardly anything ran while a group synced there, so many groups sync in place before it is tried again. */
+const GROUPS_IN_PLACE = 64;
 
 /** Room for the binlog events of an interactive transaction; it grows. */
 const EVENTS_BYTES_INITIAL = 1024;
@@ -74,6 +76,8 @@ export class GroupCommit implements CommitSteps {
   /** Its transaction with the smallest id. */
   #oldestInGroup: Transaction | undefined;
   #groupsSinceSync = 0;
+  /** Groups that sync in place whatever their size. */
+  #inPlaceLeft = 0;
   #lastFlushAt = 0;
   #failure: Error | undefined;
   #whenEmpty: Settled | undefined;
@@ -168,7 +172,17 @@ export class GroupCommit implements CommitSteps {
     commitGroup(this, group, () => this.#ended());
   }
 
+  /** Clients that have one request in flight wait for their group, all of them: a hand-over to a thread buys nothing then. */
+  #judgeOverlap(group: Group): void {
+    const { length } = group.transactions;
+    if (this.#inPlaceLeft > 0) this.#inPlaceLeft--;
+    else if (length >= OVERLAP_TRANSACTIONS_MIN && this.#staged.length < length / 4 && this.#replies.length <= 2) {
+      this.#inPlaceLeft = GROUPS_IN_PLACE;
+    }
+  }
+
   #ended(): void {
+    if (this.#group !== undefined) this.#judgeOverlap(this.#group);
     this.#group = undefined;
     this.#oldestInGroup = undefined;
     if (this.#purge.behind) this.#purge.run(this.oldestUndecided, PURGED_PER_GROUP);
@@ -294,7 +308,8 @@ export class GroupCommit implements CommitSteps {
   }
 
   #inPlace(group: Group): boolean {
-    return group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#binlogIsFull || this.#whenQuiet.length > 0;
+    if (group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#inPlaceLeft > 0) return true;
+    return this.#binlogIsFull || this.#whenQuiet.length > 0;
   }
 
   get #binlogIsFull(): boolean {

@@ -9,7 +9,6 @@
 import { bitmapPageOf, GROUP_PAGES } from "./free-space.ts";
 import { attempt, describeProblem, type Problem, pageProblem } from "./inspect/problem.ts";
 import { RowsCheck } from "./inspect/rows-check.ts";
-import { compareKeys, type Key, keyAt, showKey } from "./inspect/tree-key.ts";
 import { undoPageProblem } from "./inspect/undo-check.ts";
 import { chainPages, REFERENCE_BYTES, readReference } from "./overflow.ts";
 import {
@@ -23,6 +22,7 @@ import {
 } from "./page.ts";
 import { ROOT_PAGE } from "./space-header.ts";
 import type { Storage } from "./storage.ts";
+import { compareKeys, type Key, keyAt, showKey } from "./tree-key.ts";
 
 interface Child {
   readonly page: number;

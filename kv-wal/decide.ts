@@ -8,6 +8,7 @@
  * had its place in the order of the logs: whoever changed the row later, stands behind it there, and here is undone before.
  */
 import { assert } from "../common/assert.ts";
+import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { readBinlog } from "./binlog/binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
@@ -48,16 +49,18 @@ export function decide(host: Host, storage: Storage, force: number, lastXid: num
   const { unfinished, lastId, lastCommitted } = scanUndo(storage);
   const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ xid }) => xid));
   const asked = askBinlog(host, storage, prepared, lastId, lastXid);
-  const winners = unfinished.filter(({ xid }) => asked.decided.has(xid));
+  const winners = unfinished.filter(({ xid }) => asked.decided.has(xid)).sort((a, b) => a.xid - b.xid);
   const losers = unfinished.filter(({ xid }) => !asked.decided.has(xid));
   if (winners.length > 0) {
     commit(storage, winners, losers);
     report.line(`committed ${countOf(winners, "prepared transaction")} whose XID is in the binlog`);
   }
   if (asked.unknown > 0) {
+    refuseLostRedo(storage, force, lastXid);
     report.line(
       `${asked.unknown} transactions are in the binlog that the engine has lost (flush_log_at_trx_commit is not 1)`,
     );
+    acceptLoss(storage, lastXid);
   }
   // A new binlog file cannot tell what the one before it has.
   if (lastXid > 0 && lastCommitted > lastXid)
@@ -71,6 +74,24 @@ export function decide(host: Host, storage: Storage, force: number, lastXid: num
   report.ended("rollback");
 }
 
+/** What the binlog has was in durable redo before, if that was the policy: then the end of the redo log is damaged. */
+function refuseLostRedo(storage: Storage, force: number, lastXid: number): void {
+  if (!storage.header.redoIsFirst || force >= Force.READ_ONLY) return;
+  const { log, ring, unreadBlock } = storage.redo;
+  const { path, offset } = ring.placeOf(unreadBlock);
+  const problem = `the redo log ends at LSN ${log.appended}, but had XID ${lastXid}, which the binlog has: it is damaged`;
+  throw new CorruptFile(path, offset, problem);
+}
+
+/** They are not asked for again: the next recovery, under a stricter policy, must not take their loss for damage. */
+function acceptLoss(storage: Storage, lastXid: number): void {
+  const { mini, header, binlog } = storage;
+  storage.pool.beginOperation();
+  mini.begin();
+  header.setBinlogPlace(binlog.number, binlog.log.durable, lastXid);
+  mini.commit();
+}
+
 function commit(storage: Storage, winners: readonly Unfinished[], losers: readonly Unfinished[]): void {
   const last = winners.filter((transaction) => !transaction.isInteractive).at(-1);
   if (last !== undefined) {
@@ -79,7 +100,8 @@ function commit(storage: Storage, winners: readonly Unfinished[], losers: readon
       "recovery: what survives of the transactions of one command is a prefix",
     );
   }
-  storage.states.markCommitted(winners);
+  const { binlog } = storage;
+  storage.states.markCommitted(winners, binlog.number, binlog.log.durable);
 }
 
 /** "3 prepared transactions (XID 17, 18, 19)", "1 active transaction (XID 20)". */
@@ -92,7 +114,7 @@ function countOf(transactions: readonly Transaction[], what: string): string {
 function scanUndo(storage: Storage): UndoScan {
   const unfinished: Unfinished[] = [];
   // The records of the last transactions may have been purged.
-  let lastId = storage.header.committedUpTo;
+  let lastId = Math.max(storage.header.committedUpTo, storage.header.lastXid);
   let lastCommitted = 0;
   const { bytes } = storage.pool.arena;
   const { preparedUpTo, committedUpTo } = storage.header;

@@ -153,6 +153,8 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     });
     this.keyspace.events.now = this.#host.clock.now();
     this.commits.open();
+    if (this.#force === 0) this.commits.declarePolicy();
+    this.storage.rows.passesDamage = this.#force > 0;
     this.#pressure.open();
     for (const name of ["flush-log-at-trx-commit", "sync-binlog"]) {
       this.#config.onChange(name, () => this.commits.policyChanged());

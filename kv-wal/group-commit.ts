@@ -24,8 +24,10 @@ import type { Host } from "../common/host.ts";
 import type { Binlog } from "./binlog/binlog.ts";
 import { BinlogCache } from "./binlog/binlog-cache.ts";
 import { type EventLimits, TransactionEvents } from "./binlog/transaction-events.ts";
+import type { MiniTransaction } from "./mini-transaction.ts";
 import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
+import type { SpaceHeader } from "./space-header.ts";
 import type { Storage } from "./storage.ts";
 import type { Transactions } from "./transaction.ts";
 import type { Transaction, TransactionStates } from "./transaction-states.ts";
@@ -64,6 +66,8 @@ export class GroupCommit implements CommitSteps {
   readonly #binlog: Binlog;
   readonly #transactions: Transactions;
   readonly #states: TransactionStates;
+  readonly #header: SpaceHeader;
+  readonly #mini: MiniTransaction;
   readonly #purge: Purge;
   readonly #policy: CommitPolicy;
   /** Filled now, and that of the group on its way. */
@@ -94,6 +98,8 @@ export class GroupCommit implements CommitSteps {
     this.#binlog = storage.binlog;
     this.#transactions = storage.transactions;
     this.#states = storage.states;
+    this.#header = storage.header;
+    this.#mini = storage.mini;
     this.#purge = storage.purge;
     this.#policy = policy;
     this.#cache = new BinlogCache(policy);
@@ -107,8 +113,19 @@ export class GroupCommit implements CommitSteps {
     this.#purgeExpired();
   }
 
+  /** Makes durable, before any group is committed under the policy, whether it lets the binlog have what redo may lose. */
+  declarePolicy(): void {
+    const redoIsFirst = this.#policy.flushLogAtCommit === 1;
+    if (this.#header.redoIsFirst === redoIsFirst) return;
+    this.#mini.begin();
+    this.#header.setRedoIsFirst(redoIsFirst);
+    this.#mini.commit();
+    this.#redo.flushNow();
+  }
+
   /** What was acknowledged under the policy before becomes durable: reads under a stricter one may see it (I1). */
   policyChanged(): void {
+    this.declarePolicy();
     this.#redo.flushNow();
     this.#binlog.syncNow();
   }
@@ -259,7 +276,7 @@ export class GroupCommit implements CommitSteps {
   markCommitted(group: Group): void {
     const { transactions } = group;
     if (transactions.length === 0) return;
-    this.#states.markCommitted(transactions);
+    this.#states.markCommitted(transactions, this.#binlog.number, this.#binlog.log.durable);
     this.groups++;
     this.committed += transactions.length;
     if (this.#host.tracing) {

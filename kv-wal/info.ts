@@ -53,6 +53,7 @@ export function walInfo(
       ["doublewrite_batches", doublewrite.batch],
       ["tablespace_pages", header.pages],
       ["tablespace_pages_free", header.freePages],
+      ["damaged_pages", [...storage.space.damagedPages].join(",")],
       ["tablespace_pages_moved", trimmer.pagesMoved],
       ["tree_splits", tree.splits],
       ["tree_merges", tree.merges],

@@ -4,9 +4,9 @@
  *     1. create      a new or half-made folder is completed (create.ts)
  *     2. repair      pages that a power loss has torn are replaced by their doublewrite copies; all files are synced, so
  *                    that nothing below relies on bytes that only the page cache has
- *     3. binlog      its torn tail is cut, durably (E1)
- *     4. redo        read to its end; a new epoch begins there, durably; every mini-transaction from the checkpoint on is
+ *     3. redo        read to its end; a new epoch begins there, durably; every mini-transaction from the checkpoint on is
  *                    applied to the pages that do not have it yet (replay.ts)
+ *     4. binlog      its torn tail is cut, durably (E1); redo says how much of it cannot be torn
  *     5. decide      prepared + XID in the binlog → committed; prepared without, or active → rolled back (I5, decide.ts)
  *     6. undo        the changes of all that are rolled back, newest first
  *     7. purge       undo that nobody wants any more
@@ -54,8 +54,8 @@ export function recoverStorage(host: Host, storage: Storage, options: RecoveryOp
   }
   if (force > 0) report.line(`force-recovery is ${force}: commands that write are refused`);
   const checkpoint = repair(host, storage, force, report);
-  const binlogEnd = openBinlog(host, storage, checkpoint, force, report);
   replay(storage, checkpoint, force, report);
+  const binlogEnd = openBinlog(host, storage, checkpoint, force, report);
   if (force < Force.NO_UNDO) {
     // Ids of lost transactions may still be XIDs in the binlog: they are never given again (pitfall 35).
     storage.header.skipIdsBelow(binlogEnd.lastXid + 1);
@@ -113,7 +113,7 @@ function readCheckpoint(storage: Storage, force: number, report: RecoveryReport)
   }
 }
 
-/** Step 3. */
+/** Step 4. */
 function openBinlog(
   host: Host,
   storage: Storage,
@@ -121,22 +121,44 @@ function openBinlog(
   force: number,
   report: RecoveryReport,
 ): { lastXid: number } {
-  const durable = { file: checkpoint.binlogFile, position: checkpoint.binlogDurable };
   if (force >= Force.NO_UNDO) {
     // The engine needs one to go on from; this one is in memory only.
     createBinlogFile(host.disk, 1, 0);
     writeBinlogIndex(host.disk, [1]);
-    durable.file = 0;
   }
+  const durable = force >= Force.NO_UNDO ? { file: 0, position: 0 } : durableBinlog(storage, checkpoint);
   const end = storage.binlog.open(durable, () => {});
   if (end.cutBytes > 0) {
     report.line(`cut ${end.cutBytes} bytes of a torn tail from ${storage.binlog.path} at offset ${end.position}`);
   }
+  if (force < Force.READ_ONLY) keepPlace(storage);
   report.ended("binlog");
   return end;
 }
 
-/** Step 4. */
+/**
+ * How much of the binlog cannot be a torn tail: what the checkpoint says, or the last commit mark behind it. The mark in a page is
+ * older than the checkpoint when there is no redo behind that, and may speak of another binlog: that of which this folder
+ * is a backup.
+ */
+function durableBinlog({ redo, header }: Storage, checkpoint: Checkpoint): { file: number; position: number } {
+  const { binlogFile: file, binlogDurable: position } = checkpoint;
+  if (redo.log.appended === checkpoint.lsn) return { file, position };
+  const isBehind = header.binlogFile > file || (header.binlogFile === file && header.binlogDurable > position);
+  return isBehind ? { file: header.binlogFile, position: header.binlogDurable } : { file, position };
+}
+
+/** Before there is redo again, the mark in the page must be one of this binlog. */
+function keepPlace({ header, binlog, mini, pool }: Storage): void {
+  const { binlogFile, binlogDurable, lastXid } = header;
+  if (binlogFile < binlog.number || (binlogFile === binlog.number && binlogDurable <= binlog.log.durable)) return;
+  pool.beginOperation();
+  mini.begin();
+  header.setBinlogPlace(binlog.number, binlog.log.durable, lastXid);
+  mini.commit();
+}
+
+/** Step 3. */
 function replay(storage: Storage, checkpoint: Checkpoint, force: number, report: RecoveryReport): void {
   const { redo, pool, header } = storage;
   pool.acceptNewer = force >= Force.READ_ONLY;

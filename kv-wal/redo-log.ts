@@ -117,6 +117,8 @@ export class RedoLog {
   /** Its LSN, once more: asked for by every mini-transaction, and objects made by spreading differ in shape. */
   #checkpointLsn = FIRST_CHECKPOINT.lsn;
   #nextBlockAt = 0;
+  /** The first block that recovery could not read: behind the end of the log, or damaged. */
+  unreadBlock = 0;
   syncs = 0;
 
   constructor(ring: RedoRing) {

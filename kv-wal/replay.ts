@@ -168,6 +168,7 @@ export class Replay {
     const { payload, firstGroup } = scout.tail();
     const end = scout.lsn;
     redo.begin(checkpoint, end, payload, firstGroup);
+    redo.unreadBlock = scout.block;
     if (end === checkpoint.lsn) return;
     if (isWhole) this.#apply(checkpoint.lsn, end);
     else this.#applyInBatches(checkpoint, scout.block, end);

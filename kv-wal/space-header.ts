@@ -10,7 +10,12 @@
  *         76     6  ids below this one may have been given away (transactions, XIDs and containers share one counter)
  *         82     6  the transactions up to this id have reached prepare
  *         88     6  the transactions up to this id are committed, those that recovery has rolled back excepted
+ *         94     1  1: every XID in the binlog has its transaction in redo that was durable before (flush_log_at_trx_commit
+ *                   is 1)
  *         96     4  pages marked as free in the bitmap pages
+ *        112     4  when the last group was committed: the binlog file, and
+ *        116     6  how much of it was durable; damage before that is not a torn tail
+ *        122     6  the last XID of that group
  *        128  512 × 24  per database: id (4), keys (6), keys with an expiry (6), zeros (8)
  *
  * Entry i of the last table says which database id number i shows (SWAPDB exchanges ids); the counts beside it belong to the
@@ -36,6 +41,11 @@ const UNDO_NEWEST_AT = 72;
 const ID_LIMIT_AT = 76;
 const PREPARED_AT = 82;
 const COMMITTED_AT = 88;
+const REDO_FIRST_AT = 94;
+const BINLOG_FILE_AT = 112;
+const BINLOG_DURABLE_AT = 116;
+const LAST_XID_AT = 122;
+const BINLOG_PLACE_BYTES = 16;
 export const DATABASES_AT = 128;
 export const DATABASE_BYTES = 24;
 export const DATABASES_MAX = 512;
@@ -126,6 +136,33 @@ export class SpaceHeader {
     assert(id > this.committedUpTo && id <= this.preparedUpTo, "space: prepared transactions are committed in order");
     this.#patch48(COMMITTED_AT, id);
   }
+
+  /** Whether redo is durable before the binlog is written, always: what the binlog has, redo must have. */
+  get redoIsFirst(): boolean {
+    return this.#bytes[this.#base + REDO_FIRST_AT] === 1;
+  }
+  setRedoIsFirst(isFirst: boolean): void {
+    this.#mini.patchByte(this.#frame, REDO_FIRST_AT, isFirst ? 1 : 0);
+  }
+
+  get binlogFile(): number {
+    return readU32(this.#bytes, this.#base + BINLOG_FILE_AT);
+  }
+  get binlogDurable(): number {
+    return readU48(this.#bytes, this.#base + BINLOG_DURABLE_AT);
+  }
+  get lastXid(): number {
+    return readU48(this.#bytes, this.#base + LAST_XID_AT);
+  }
+  /** A group that ends with this XID is committed; so much of the binlog is durable. */
+  setBinlogPlace(file: number, durable: number, lastXid: number): void {
+    const at = this.#mini.open(Redo.PATCH, this.#frame, BINLOG_FILE_AT, BINLOG_PLACE_BYTES);
+    writeU32(this.#mini.buffer, at, file);
+    writeU48(this.#mini.buffer, at + 4, durable);
+    writeU48(this.#mini.buffer, at + 10, lastXid);
+    this.#mini.apply();
+  }
+
   setOldestUndo(page: number): void {
     this.#mini.patchU32(this.#frame, UNDO_OLDEST_AT, page);
   }

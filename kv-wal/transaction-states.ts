@@ -43,12 +43,15 @@ export class TransactionStates {
     this.#mini.commit();
   }
 
-  /** These transactions, in the order in which they ended, are committed. */
-  markCommitted(group: readonly Transaction[]): void {
+  /**
+   * These transactions, in the order in which they ended, are committed. The mark says how much of which binlog file is durable
+   * then, so that recovery does not take damage in it for a torn tail.
+   */
+  markCommitted(group: readonly Transaction[], binlogFile: number, binlogDurable: number): void {
     const last = this.#markInteractive(group, COMMITTED);
-    if (last === undefined) return;
     this.#mini.begin();
-    this.#header.setCommittedUpTo(last.id);
+    if (last !== undefined) this.#header.setCommittedUpTo(last.id);
+    this.#header.setBinlogPlace(binlogFile, binlogDurable, group.at(-1)!.xid);
     this.#mini.commit();
   }
 

@@ -139,7 +139,7 @@ t.test("policies: when the redo log is written and synced", async (t) => {
     const { log } = engine.storage.redo;
     const start = log.appended;
     const state = () => {
-      if (log.durable >= log.appended - 40) return "synced";
+      if (log.durable >= log.appended - 64) return "synced";
       return log.written > start ? "written" : "in memory";
     };
     set(engine, "key", "value");

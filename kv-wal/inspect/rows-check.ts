@@ -10,7 +10,7 @@ import { readU32, readU48 } from "../bytes-view.ts";
 import { HAS_EXPIRY, hash32, Kind, TYPE_MASK, timeOf } from "../rows/layout.ts";
 import { DATABASES_MAX } from "../space-header.ts";
 import type { Storage } from "../storage.ts";
-import { type Key, showKey } from "./tree-key.ts";
+import { type Key, showKey } from "../tree-key.ts";
 
 /** What must be equal in the end: rows seen, and what was said about their number. */
 interface Tally {

@@ -17,6 +17,11 @@ export function showSpaceFields(reader: FieldReader): void {
   reader.number(76, 6, "id-limit");
   reader.number(82, 6, "prepared-up-to");
   reader.number(88, 6, "committed-up-to");
+  reader.number(94, 1, "redo-is-first", (first) => (first === 1 ? "flush_log_at_trx_commit 1" : undefined));
+  reader.number(96, 4, "marked-free");
+  reader.number(112, 4, "binlog-file");
+  reader.number(116, 6, "binlog-durable");
+  reader.number(122, 6, "last-xid");
   for (let index = 0; index < DATABASES_MAX; index++) {
     const at = DATABASES_AT + DATABASE_BYTES * index;
     const id = readU32(reader.bytes, at);

@@ -11,6 +11,7 @@ import { needsChain } from "../row-format.ts";
 import { NO_VERSION, type RowVersions } from "../row-versions.ts";
 import type { SpaceHeader } from "../space-header.ts";
 import type { Transactions } from "../transaction.ts";
+import { walkPastDamage } from "./damaged-walk.ts";
 import { hash32, TAIL_MAX, tailOf } from "./layout.ts";
 
 /** How often a random row is looked for where rows are dense, before all are counted. */
@@ -43,6 +44,8 @@ export class RowStore {
   /** Told of every change, before the tree is. */
   readonly capture = new BinlogCapture();
   readonly versions: RowVersions;
+  /** Force-recovery: walks pass over damaged pages. */
+  passesDamage = false;
   #seed = 0;
   /** The row of the last `search`, as the running command sees it. */
   record = 0;
@@ -177,6 +180,10 @@ export class RowStore {
   /** Visits every row, or version of one, in the tree. */
   #walk(hi: number, mid: number, low: number, visit: VisitRecord): void {
     const { tree, pool, arena } = this;
+    if (this.passesDamage) {
+      walkPastDamage(pool, { words: [hi, mid, low], tail: "" }, visit);
+      return;
+    }
     tree.search(hi, mid, low, "");
     if (!tree.settle()) return;
     let { frame, slot } = tree;

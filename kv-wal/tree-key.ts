@@ -1,6 +1,6 @@
 /** A key of the tree, as checks and inspectors handle it. */
-import { type Bytes, sliceBytes, toText } from "../../common/bytes.ts";
-import { type Arena, RECORD_TAIL_AT } from "../page.ts";
+import { type Bytes, sliceBytes, toText } from "../common/bytes.ts";
+import { type Arena, RECORD_TAIL_AT } from "./page.ts";
 
 export interface Key {
   readonly words: readonly [hi: number, mid: number, low: number];

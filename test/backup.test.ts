@@ -2,8 +2,14 @@
  * Backup and point-in-time recovery of kv-wal: a copy made while the server writes, and the binlog applied to it, give exactly
  * what was there at a position or a time.
  */
-import t from "tap";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import t, { type Test } from "tap";
 import type { Disk } from "../common/disk/disk.ts";
+import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { readManifest } from "../kv-wal/backup.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
@@ -102,20 +108,20 @@ async function restoreTo(
 
 t.test("a backup under load, restored to positions and times", async (t) => {
   const writer = new Writer();
-  for (let n = 0; n < 3000; n++) writer.run("SET", `filling ${n}`, "x".repeat(600));
+  for (let n = 0; n < 2000; n++) writer.run("SET", `filling ${n}`, "x".repeat(600));
   writer.write(600);
   writer.engine.binaryLogs.backUp("/backup");
   t.throws(() => writer.engine.binaryLogs.backUp("/other"), /already in progress/);
-  for (let slices = 0; slices < 400; slices++) {
+  for (let slices = 0; slices < 160; slices++) {
     writer.write(3);
     writer.engine.idle(3);
     await new Promise((resolve) => setImmediate(resolve));
-    if (slices % 40 === 0) writer.note();
+    if (slices % 40 === 39) writer.note();
   }
   const info = new Map(writer.engine.info()[0]!.entries.map(([name, value]) => [name, value]));
   t.equal(info.get("backup_status"), "done");
   t.equal(info.get("backup_in_progress"), 0);
-  for (let n = 0; n < 6; n++) {
+  for (let n = 0; n < 3; n++) {
     writer.write(50);
     writer.note();
   }
@@ -124,7 +130,7 @@ t.test("a backup under load, restored to positions and times", async (t) => {
     ({ file, position }) =>
       file > manifest.binlog.file || (file === manifest.binlog.file && position >= manifest.binlog.position),
   );
-  t.ok(reachable.length >= 6, `${reachable.length} of ${writer.moments.length} moments lie behind the backup`);
+  t.ok(reachable.length >= 3, `${reachable.length} of ${writer.moments.length} moments lie behind the backup`);
   t.ok(reachable.at(-1)!.file > manifest.binlog.file + 2, "several binlog files are applied");
   for (const { file, position, ms, contents: expected } of reachable) {
     const byPosition = await restoreTo(writer, { file, position });
@@ -135,4 +141,172 @@ t.test("a backup under load, restored to positions and times", async (t) => {
   const whole = await restoreTo(writer, undefined);
   t.equal(whole.text, contents(writer.engine), "to the end");
   t.same(checkWal(whole.disk), []);
+});
+
+t.test("what cannot be restored is refused before anything is done", async (t) => {
+  const writer = new Writer();
+  writer.write(20);
+  writer.note();
+  writer.engine.binaryLogs.backUp("/backup");
+  while (writer.engine.backup.isRunning) {
+    writer.engine.idle(50);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const early = writer.moments[0]!;
+  writer.write(400);
+  await t.rejects(restoreTo(writer, { file: early.file, position: 200 }), /younger than that position/);
+  await t.rejects(restoreTo(writer, { time: early.ms - 60_000 }), /younger than that time/);
+  await t.rejects(restoreTo(writer, { file: 99, position: 4 }), /does not reach wal\/binlog.000099:4/);
+  const backup = writer.host.folders.get("/backup")!;
+  backup.remove("backup.json");
+  backup.syncDir("");
+  await t.rejects(restoreTo(writer, undefined), /no complete backup/);
+});
+
+t.test("a gap in the binlog, or damage in it, is refused", async (t) => {
+  const writer = new Writer();
+  writer.write(20);
+  writer.engine.binaryLogs.backUp("/backup");
+  while (writer.engine.backup.isRunning) {
+    writer.engine.idle(50);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  writer.write(300);
+  const disk = writer.host.disk as MemoryDisk;
+  const byte = Buffer.alloc(1);
+  const file = disk.open("wal/binlog.000002", "update");
+  file.read(5000, byte);
+  byte[0]! ^= 8;
+  file.write(5000, byte);
+  await t.rejects(restoreTo(writer, undefined), { name: "CorruptFile", path: "wal/binlog.000002" });
+  byte[0]! ^= 8;
+  file.write(5000, byte);
+  t.ok(await restoreTo(writer, undefined));
+  writer.engine.binaryLogs.purgeTo("binlog.000003");
+  await t.rejects(restoreTo(writer, undefined), /binlog has a gap: the backup ends in wal\/binlog.000001/);
+});
+
+t.test("a failing backup disk ends the backup, not the server; the next backup works", async (t) => {
+  for (const fault of [
+    { call: "write", nth: 2, code: "ENOSPC" },
+    { call: "sync", nth: 1, code: "EIO" },
+    { call: "sync-dir", nth: 2, code: "EIO" },
+    { call: "open", nth: 1, code: "EMFILE" },
+  ] as const) {
+    const writer = new Writer();
+    writer.write(100);
+    writer.host.openFolder = () => new FaultyDisk(new MemoryDisk(), [fault]);
+    const run = async () => {
+      while (writer.engine.backup.isRunning) {
+        writer.write(2);
+        writer.engine.idle(2);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    writer.engine.binaryLogs.backUp("/broken");
+    await run();
+    t.equal(writer.engine.backup.status, "failed");
+    t.match(writer.engine.backup.problem, fault.code);
+    writer.host.openFolder = FolderHost.prototype.openFolder;
+    writer.engine.binaryLogs.backUp("/backup");
+    await run();
+    t.equal(writer.engine.backup.status, "done");
+    t.equal((await restoreTo(writer, undefined)).text, contents(writer.engine));
+  }
+});
+
+const PROGRAM = "dist/compare/twolog.js";
+const env = { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1" };
+
+function twolog(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { env, encoding: "utf8" });
+  return `${status} ${stdout}${stderr}`;
+}
+
+async function serve(t: Test, folder: string): Promise<{ client: Redis; child: ChildProcess; port: number }> {
+  const flags = ["--engine", "wal", "--port", "0", "--dir", folder, "--max-binlog-size", "256kb"];
+  const child = spawn(process.execPath, [PROGRAM, "server", ...flags], { env });
+  t.teardown(() => child.kill("SIGKILL"));
+  let log = "";
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stderr.on("data", (chunk) => {
+      log += chunk;
+      const found = /ready to accept connections on port (\d+)/.exec(log);
+      if (found !== null) resolve(Number(found[1]));
+    });
+    child.on("exit", () => reject(new Error(log)));
+  });
+  const client = new Redis(port, { retryStrategy: () => null });
+  t.teardown(() => client.disconnect());
+  return { client, child, port };
+}
+
+async function accounts(client: Redis): Promise<string> {
+  const names = (await client.keys("*")).sort();
+  const values = await Promise.all(names.map((name) => client.get(name)));
+  return names.map((name, at) => `${name} ${values[at]}`).join("\n");
+}
+
+t.test("a real server: backup while clients write, kill -9, restore to a position and to a time", async (t) => {
+  const folder = t.testdir({});
+  const [data, backup] = [join(folder, "data"), join(folder, "backup")];
+  const { client, child, port } = await serve(t, data);
+  let transfers = 0;
+  let isWriting = true;
+  const pick = pseudoRandom(3);
+  const transfer = async () => {
+    const [from, to, amount] = [pick(50), pick(50), pick(100)];
+    const number = transfers++;
+    await client
+      .multi()
+      .decrby(`account ${from}`, amount)
+      .incrby(`account ${to}`, amount)
+      .set(`note ${number % 500}`, `${number} `.repeat(50))
+      .exec();
+  };
+  const writing = Promise.all(
+    Array.from({ length: 20 }, async () => {
+      while (isWriting) await transfer();
+    }),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const before = transfers;
+  const copying = spawn(process.execPath, [PROGRAM, "wal", "backup", "--port", String(port), "--to", backup], { env });
+  const [status] = await once(copying, "exit");
+  t.equal(status, 0);
+  t.ok(transfers > before, `${transfers - before} transfers during the backup`);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  isWriting = false;
+  await writing;
+  const expected = await accounts(client);
+  const [name, position] = (await client.call("SHOW", "BINARY", "LOG", "STATUS")) as [string, number];
+  // Times are told to the second.
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  const time = new Date().toISOString().slice(0, 19);
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await client.flushall();
+  await client.set("after", "the accident");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+
+  const restoreTo = (to: string, ...until: string[]) =>
+    twolog("wal", "restore", "--backup", backup, "--to", join(folder, to), "--binlogs", data, ...until);
+  t.match(restoreTo("a", "--until", `${name}:${position}`), /^0 .*transactions applied/s);
+  t.match(restoreTo("b", "--until", `${time}Z`.replace("T", " ")), /^0 /);
+  t.match(restoreTo("b"), /^1 .*is not empty/s);
+  for (const [to, wanted] of [
+    ["a", expected],
+    ["b", expected],
+  ] as const) {
+    const restored = await serve(t, join(folder, to));
+    t.equal(await accounts(restored.client), wanted, to);
+    restored.child.kill("SIGTERM");
+    await once(restored.child, "exit");
+  }
+  t.match(
+    twolog("wal", "binlog", data, "--from", `${name}:${position}`),
+    /FLUSHDB.*COMMIT;.*v = 'the accident'.*COMMIT;/s,
+  );
+  t.match(twolog("wal", "backup", "--dir", data, "--to", join(folder, "cold")), /^0 .*has the data of/);
+  t.ok(existsSync(join(folder, "cold", "backup.json")));
 });

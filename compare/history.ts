@@ -17,6 +17,8 @@ export interface Operation extends Planned {
   readonly sent: Moment;
   /** How many events the record had when the server received it; for explanations. */
   arrived?: number;
+  /** Of an interactive transaction: the history's order when its last command had been sent; undefined: it has not been. */
+  completed?: number;
   /** When the reply came; undefined while it has not. */
   answered: Moment | undefined;
   /** The reply: bytes as latin1 strings, numbers, null, arrays; an Error for an error reply. */

@@ -176,8 +176,7 @@ export class Prefix {
   }
 
   apply(operation: Planned): void {
-    if (operation.kind === "read") return;
-    for (const command of operation.commands) this.applyCommand(command);
+    for (const command of effectiveCommands(operation)) this.applyCommand(command);
   }
 
   applyCommand(command: readonly Bytes[]): void {
@@ -206,9 +205,25 @@ export class Prefix {
   }
 }
 
+/** The commands that change something when the operation is done: what was rolled back is not among them. */
+export function effectiveCommands({ kind, commands }: Planned): readonly (readonly Bytes[])[] {
+  if (kind === "read") return [];
+  if (kind !== "interactive") return commands;
+  let kept: (readonly Bytes[])[] = [];
+  const savepoints = new Map<Bytes, number>();
+  for (const command of commands) {
+    const [name, to = "", savepoint = to] = command;
+    if (name === "BEGIN" || name === "COMMIT") continue;
+    if (name === "SAVEPOINT") savepoints.set(to, kept.length);
+    else if (name === "ROLLBACK") kept = to === "" ? [] : kept.slice(0, savepoints.get(savepoint));
+    else kept.push(command);
+  }
+  return kept;
+}
+
 /** Adds what an operation does to the accounts. */
 export function addToAccounts(balances: Map<Bytes, number>, operation: Planned): void {
-  for (const command of operation.commands) {
+  for (const command of effectiveCommands(operation)) {
     const sign = command[0] === "INCRBY" || command[0] === "MSET" ? 1 : command[0] === "DECRBY" ? -1 : 0;
     if (sign === 0 || !isAccount(command[1] ?? "")) continue;
     for (let index = 1; index + 1 < command.length; index += 2) {

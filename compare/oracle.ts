@@ -16,7 +16,7 @@
  */
 import type { Bytes } from "../common/bytes.ts";
 import { type History, isAcknowledged, type Operation, operationText } from "./history.ts";
-import { addToAccounts, type Cells, isAccount, Prefix } from "./model.ts";
+import { addToAccounts, type Cells, effectiveCommands, isAccount, Prefix } from "./model.ts";
 import { type CrashKind, type DurabilityPromise, type Policy, promiseOf, promiseText } from "./policy.ts";
 import { ACCOUNTS, OPENING_BALANCE } from "./workload.ts";
 
@@ -116,6 +116,7 @@ export function judge(evidence: Evidence): Verdict {
     checkPromise(evidence, promise, first, lost.length, lostMs, report);
     checkSuffix(first, survivals, report);
   }
+  checkUncommitted(evidence, survivals, report);
   if (promise.keeps === "everything") checkReads(evidence, survivals, report);
   return {
     acknowledged,
@@ -204,7 +205,7 @@ function explainMismatch(writes: readonly Operation[], found: Cells, report: Rep
   const seen = new Set<string>();
   let closest: { operation: Operation; differences: Bytes[] } | undefined;
   for (const operation of writes) {
-    for (const command of operation.commands) {
+    for (const command of effectiveCommands(operation)) {
       byCommand.applyCommand(command);
       if (byCommand.matches) {
         report(
@@ -282,6 +283,15 @@ function checkSuffix(first: Operation, survivals: readonly Survival[], report: R
       `it is gone, and ${operationText(last)}, sent after its reply, is there`,
     );
     return;
+  }
+}
+
+/** A transaction whose COMMIT had not been sent is not there, nor is any part of it. */
+function checkUncommitted({ cut }: Evidence, survivals: readonly Survival[], report: Report): void {
+  for (const { writes, sure } of survivals) {
+    const last = writes[sure - 1];
+    if (last?.kind !== "interactive" || (last.completed ?? Number.POSITIVE_INFINITY) <= cut) continue;
+    report("torn transaction", "I5", operationText(last), "it is there although its COMMIT had not been sent");
   }
 }
 

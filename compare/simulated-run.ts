@@ -230,16 +230,18 @@ class ScriptedClient implements Transport {
     const { simulation, history } = this.#context;
     const count = Math.min(this.#left, 1 + simulation.random.below(this.#batch));
     this.#left -= count;
-    let text: Bytes = "";
+    const pieces: Bytes[] = [""];
     const batch: Operation[] = [];
     for (let index = 0; index < count; index++) {
       const operation = history.send(this.#client, this.#source.next(), simulation.monotonic());
-      text += encodeOperation(operation);
+      if (operation.kind === "interactive") pieces.push(...operation.commands.map(encodeCommand), "");
+      else pieces[pieces.length - 1] += encodeOperation(operation);
       batch.push(operation);
-      const replies = operation.kind === "transaction" ? operation.commands.length + 2 : 1;
+      const replies = repliesOf(operation);
       for (let reply = 1; reply <= replies; reply++) this.#expected.push({ operation, isLast: reply === replies });
     }
-    this.#sendPieces(toBuffer(text), batch);
+    if (pieces.length === 1) this.#sendPieces(toBuffer(pieces[0] ?? ""), batch);
+    else this.#sendOneByOne(pieces, batch);
   }
 
   /** TCP may cut a request anywhere. */
@@ -252,6 +254,20 @@ class ScriptedClient implements Transport {
       for (const operation of batch) operation.arrived = host.timeline.length;
       this.#receive(bytes.subarray(cut));
     });
+  }
+
+  /** An interactive transaction goes command by command, so that other clients come in between. */
+  #sendOneByOne(pieces: readonly Bytes[], batch: readonly Operation[]): void {
+    const { simulation, host, history } = this.#context;
+    let delayMs = 0;
+    for (const [index, piece] of pieces.entries()) {
+      delayMs += simulation.random.between(0.1, 0.8);
+      simulation.after(delayMs, () => {
+        if (index === 0) for (const operation of batch) operation.arrived = host.timeline.length;
+        if (index === pieces.length - 1) for (const operation of batch) operation.completed = history.now;
+        if (piece !== "") this.#receive(toBuffer(piece));
+      });
+    }
   }
 
   #answer(reply: unknown): void {
@@ -290,6 +306,11 @@ export function encodeCommand(args: readonly Bytes[]): Bytes {
   let text = `*${args.length}\r\n`;
   for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
   return text;
+}
+
+/** How many replies it gets. */
+function repliesOf({ kind, commands }: Planned): number {
+  return kind === "transaction" ? commands.length + 2 : kind === "interactive" ? commands.length : 1;
 }
 
 function encodeOperation(operation: Planned): Bytes {

@@ -14,9 +14,12 @@
 import type { Bytes } from "../common/bytes.ts";
 import { SeededRandom } from "./random.ts";
 
-/** One thing to send: a command, or the body of one MULTI … EXEC. */
+/**
+ * One thing to send: a command, the body of one MULTI … EXEC, or all commands from BEGIN to COMMIT or ROLLBACK, which are
+ * sent one by one so that those of other clients come in between.
+ */
 export interface Planned {
-  readonly kind: "write" | "transaction" | "read";
+  readonly kind: "write" | "transaction" | "interactive" | "read";
   readonly commands: readonly (readonly Bytes[])[];
   /** In a script: how long the client waits before it sends this. */
   readonly afterMs?: number;

@@ -10,6 +10,7 @@ import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
 import { planOf, runNameText } from "./replay.ts";
 import { Subject } from "./subject.ts";
+import { WAL_ONLY } from "./workloads.ts";
 
 /** What a campaign explores: two campaigns with equal plans have equal chunks. */
 export interface CampaignPlan {
@@ -93,7 +94,7 @@ export function chunkOf(plan: CampaignPlan, number: number): Chunk {
   const round = Math.floor(rest / workloads.length);
   const policy = POLICIES.find((candidate) => policyName(candidate) === name);
   if (policy === undefined) throw new Error(`no policy ${name}`);
-  const runs = RUNS[workload] ?? 1;
+  const runs = policy.engine === "aof" && WAL_ONLY.has(workload) ? 0 : (RUNS[workload] ?? 1);
   return { policy, workload, from: seed + round * runs, runs };
 }
 

@@ -10,6 +10,7 @@
  *     mix          everything, several clients
  *     pauses       the same with pauses of a second and more: everything that happens once a second happens in it
  *     large        values larger than a page of the medium and of kv-wal
+ *     interactive  BEGIN … SAVEPOINT … COMMIT or ROLLBACK of several clients, command by command (kv-wal)
  *     log-full     more redo than the ring holds: kv-wal must write pages and move the checkpoint to go on
  */
 import type { Bytes } from "../../common/bytes.ts";
@@ -17,6 +18,7 @@ import { UsageError } from "../../common/errors.ts";
 import { SeededRandom } from "../random.ts";
 import type { Script } from "../simulated-run.ts";
 import { ownPrefix, type Planned, Workload } from "../workload.ts";
+import { readScript } from "./script-file.ts";
 
 type Command = readonly Bytes[];
 
@@ -76,6 +78,21 @@ function mix(seed: number, clients: number, steps: number, pauseMs: number): Pla
   });
 }
 
+function interactive(random: SeededRandom, client: number, index: number): Planned {
+  const own = ownPrefix(client);
+  const id = `${client}.${index}`;
+  const commands: Command[] = [["BEGIN"], ["SET", `${own}a`, id], ["INCR", `${own}n`]];
+  // Accounts in the order of their numbers: no deadlock, so that nothing is rolled back but by the script.
+  const account = random.below(7);
+  if (random.oneIn(2)) commands.push(["DECRBY", `bank:${account}`, "5"], ["INCRBY", `bank:${account + 1}`, "5"]);
+  if (random.oneIn(2)) {
+    commands.push(["SAVEPOINT", "here"], ["HSET", `${own}h`, "f", id], ["DEL", `${own}a`]);
+    if (random.oneIn(2)) commands.push(["ROLLBACK", "TO", "here"]);
+  }
+  commands.push([random.oneIn(4) ? "ROLLBACK" : "COMMIT"]);
+  return { kind: "interactive", commands };
+}
+
 const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
   sequences: sequence,
   bank(seed) {
@@ -114,6 +131,12 @@ const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
       );
     return { name: "large", clients: clientsOf(1, 4, next), bank: false };
   },
+  interactive(seed) {
+    const random = new SeededRandom(seed);
+    const next = (client: number, index: number): Planned =>
+      index % 3 === 2 ? write("INCR", `${ownPrefix(client)}n`) : interactive(random, client, index);
+    return { name: "interactive", clients: clientsOf(3, 5, next), bank: true };
+  },
   "log-full"(seed) {
     const random = new SeededRandom(seed);
     const next = (client: number, index: number): Planned =>
@@ -124,8 +147,12 @@ const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
 
 export const WORKLOADS: readonly string[] = Object.keys(MAKERS);
 
-/** The script that a workload's name and a seed mean. */
+/** Workloads that only kv-wal can run. */
+export const WAL_ONLY: ReadonlySet<string> = new Set(["interactive"]);
+
+/** The script that a workload's name, or a file's, and a seed mean. */
 export function scriptOf(workload: string, seed: number): Script {
+  if (workload.includes(".") || workload.includes("/")) return readScript(workload);
   const maker = MAKERS[workload];
   if (maker === undefined)
     throw new UsageError(`unknown workload '${workload}': one of ${WORKLOADS.join(", ")}, or a file`);

@@ -8,7 +8,7 @@
  *       2    and no purge, no active expiry: undo and chains that are damaged are not looked at any more
  *       3    and no rollback: changes of transactions that were not over stay visible; the next start undoes them
  *       4    and nothing is written: recovery happens in memory over the folder, which stays as it is
- *       5    and no look at undo log and binlog: prepared and active transactions count as committed, for good
+ *       5    and no look at undo log and binlog: prepared and active transactions count as committed
  *       6    and no redo: pages are as they are in the tablespace, of different ages; the checkpoint is not needed
  *
  * Every level includes those below it. Levels 1 to 3 write what recovery does do: when it has succeeded, the next start may

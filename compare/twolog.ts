@@ -33,6 +33,7 @@ function positiveInteger(text: string): number {
 
 interface OriginalsFlags {
   readonly originals?: true;
+  readonly powerCuts?: number;
   readonly states?: number;
   readonly model: string;
 }
@@ -59,6 +60,11 @@ function compareCommand(): Command {
       "--originals",
       "the installed redis-server and mariadbd, recorded by strace, crashed, and put beside ours (Linux)",
     )
+    .option(
+      "--power-cuts <n>",
+      "cut the power of a real ext4 under each server n times; check the models (root)",
+      positiveInteger,
+    )
     .option("--states <n>", "with --originals: folders that each server is restarted on", positiveInteger)
     .option("--model <list>", "with --originals: persistence models", "kill,dropped,ext4-like")
     .action(async (flags: CompareFlags) => {
@@ -70,6 +76,12 @@ function compareCommand(): Command {
       if (flags.claims === true || flags.claim !== undefined) {
         const { runClaims } = await import("./claims/run-claims.ts");
         process.exitCode = await runClaims(flags, print);
+        return;
+      }
+      if (flags.powerCuts !== undefined) {
+        const { runPowerCuts } = await import("./originals/power-cuts.ts");
+        const { powerCuts: cuts, seed = 1, json } = flags;
+        process.exitCode = await runPowerCuts({ cuts, seed, json }, print);
         return;
       }
       if (flags.originals === true) {

@@ -54,7 +54,7 @@ export class CrashPoints {
     this.operations = recorded.map(({ operation }) => operation);
     this.printed = printed;
     this.printedMs = printedMs;
-    this.base = imageOfTree(recording.before);
+    this.base = imageOfTree(recording.before, new PageStore());
   }
 
   printedAt(point: number): number {
@@ -90,8 +90,8 @@ export class CrashPoints {
   }
 }
 
-function imageOfTree(tree: FileTree): DiskImage {
-  const store = new PageStore();
+/** The tree as an image whose pages are in `store`. */
+export function imageOfTree(tree: FileTree, store: PageStore): DiskImage {
   const entries = new Map<string, FileImage | undefined>([["", undefined]]);
   for (const { path, node } of tree.walk()) {
     if (node.kind === "folder") entries.set(path, undefined);

@@ -29,8 +29,8 @@ export interface RecordPlan {
   readonly acknowledgedBy?: "lines" | "replies";
   /** The program's standard input stays open until it ends; without it, it is empty. */
   readonly keepInput?: boolean;
-  /** More options for strace: `--inject=…`. */
-  readonly options?: readonly string[];
+  /** The program is killed when a thread of it enters this system call for the n-th time. */
+  readonly killAt?: { readonly call: string; readonly nth: number };
   /** Takes what the program prints, while it runs. */
   readonly onOutput?: (text: string) => void;
 }
@@ -72,17 +72,12 @@ export function startRecording(plan: RecordPlan): Recorder {
   const trace = join(traceFolder, "trace");
   const before = FileTree.read(plan.folder);
   const startedAt = performance.now();
+  const calls = plan.acknowledgedBy === "replies" ? `${TRACED_CALLS},${REPLY_CALLS}` : TRACED_CALLS;
   const options = [
-    ...["-f", "-y", "-xx", "-ttt", "-T", "--seccomp-bpf", "-s", String(STRING_BYTES_MAX), "-o", trace],
-    ...[
-      "-e",
-      `trace=${plan.acknowledgedBy === "replies" ? `${TRACED_CALLS},${REPLY_CALLS}` : TRACED_CALLS}`,
-      "-e",
-      `raw=${RAW_CALLS}`,
-      "-e",
-      "signal=none",
-      ...(plan.options ?? []),
-    ],
+    ...["-f", "-y", "-xx", "-ttt", "-T", "-s", String(STRING_BYTES_MAX), "-o", trace, "-e", "signal=none"],
+    ...["-e", `trace=${calls}`, "-e", `raw=${RAW_CALLS}`],
+    // strace injects nothing into calls that it lets seccomp choose.
+    plan.killAt === undefined ? "--seccomp-bpf" : `--inject=${plan.killAt.call}:signal=KILL:when=${plan.killAt.nth}`,
   ];
   const child = spawn("strace", [...options, "--", plan.command, ...plan.args], {
     cwd: plan.cwd,

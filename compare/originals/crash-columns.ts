@@ -73,7 +73,7 @@ export function verdictOf(
   const evidence = {
     policy: server.policy,
     crash: state.model.crash,
-    cut: 2 * state.printed + 1,
+    cut: 2 * (run.earlierWrites + state.printed) + 1,
     // The crash may come as late as the next operation.
     cutMs: (points.recorded[state.point] ?? points.recorded.at(-1))?.ms ?? 0,
     diskMs: 2 * longestSyncMs,
@@ -97,7 +97,7 @@ function add(column: Column, run: RecordedRun, state: CrashState, restarted: Res
   column.lost = Math.max(column.lost, verdict.lost);
   column.lostMs = Math.max(column.lostMs, verdict.lostMs);
   if (verdict.ghosts > 0) column.ghosts++;
-  const inEngine = before + verdict.survived + verdict.ghosts;
+  const inEngine = before - run.earlierWrites + verdict.survived + verdict.ghosts;
   if (restarted.inBinlog !== undefined && restarted.inBinlog > inEngine) column.binlogAhead++;
   if (restarted.inBinlog !== undefined && restarted.inBinlog < inEngine) column.binlogBehind++;
   const violation = verdict.violations[0];

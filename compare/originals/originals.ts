@@ -71,7 +71,7 @@ export interface OriginalsResult {
 
 const STATUS_CANNOT = 2;
 /** Restarting redis-server takes about 55 ms, mariadbd several times as long, the engines in this process nothing. */
-const STATES = { "redis-server": 120, mariadbd: 40, own: 120 } as const;
+const STATES = { "redis-server": 80, mariadbd: 16, own: 60 } as const;
 const OLD = "OLD";
 /** The once-a-second work of a server with nothing to do is over by then. */
 const QUIET_MS = 3200;

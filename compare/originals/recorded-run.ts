@@ -31,6 +31,8 @@ export interface RecordedRun {
   readonly recording: Recording;
   readonly points: CrashPoints;
   readonly history: History;
+  /** Writes of an earlier life: the first operations of the history. */
+  readonly earlierWrites: number;
   /** The first crash point at which the client was connected. */
   readonly from: number;
   readonly longestSyncMs: number;
@@ -76,13 +78,13 @@ async function recordOnce(
     ignore: server.ignore,
     acknowledgedBy: "replies",
     keepInput: true,
-    options: load.killAt === undefined ? [] : [killOption(load.killAt)],
+    ...(load.killAt === undefined ? {} : { killAt: load.killAt }),
     onOutput: (text) => {
       said += text;
     },
   });
   const session = await whenReady(recorder.done, () => server.connect(folder, said));
-  if (session === undefined) {
+  if (session === undefined && load.killAt === undefined) {
     const { said: words } = await recorder.done;
     throw new UsageError(`${server.name} does not start under strace: ${words.trim().slice(-500)}`);
   }
@@ -91,11 +93,12 @@ async function recordOnce(
   void recorder.done.then(() => {
     isOver = true;
   });
-  await drive(session, load, () => isOver);
+  // Without a session the kill came while the server started.
+  if (session !== undefined) await drive(session, load, () => isOver);
   const pid = recorder.pid();
   if (pid !== undefined) process.kill(pid, "SIGKILL");
   const recording = await recorder.done;
-  session.close();
+  session?.close();
   return { reasons: rejectionOf(recording, folder, server.ignore), run: runOf(server, recording, connectedAt, load) };
 }
 
@@ -111,10 +114,6 @@ async function drive(session: Session, { writes, gapMs, restMs }: Load, isOver: 
     if (gapMs > 0) await pause(gapMs);
   }
   await pause(restMs);
-}
-
-function killOption({ call, nth }: { readonly call: string; readonly nth: number }): string {
-  return `--inject=${call}:signal=KILL:when=${nth}`;
 }
 
 /** The server is started, given a value, and ended as it should be. */
@@ -145,23 +144,23 @@ function runOf(server: CrashedServer, recording: Recording, connectedAt: number,
     recording,
     points,
     history: historyOf(points, load),
+    earlierWrites: load.earlier === undefined ? 0 : 1,
     from: first < 0 ? points.operations.length : first,
     longestSyncMs: longestSync(points),
   };
 }
 
-/** Write i is sent at order 2i and answered at 2i + 1: when k are answered, everything before order 2k + 1 has happened. */
-function historyOf(points: CrashPoints, load: Load): History {
+/** Operation i is sent at order 2i and answered at 2i + 1: when k are answered, all before order 2k + 1 has happened. */
+function historyOf(points: CrashPoints, { earlier, writes }: Load): History {
   const history = new History();
+  const send = (value: readonly [string, string], ms: number) =>
+    history.send(0, { kind: "write", commands: [["SET", ...value]] } satisfies Planned, ms);
+  if (earlier !== undefined) history.answer(send([writeOf(0)[0], earlier], 0), "OK", 0);
   for (const [index, ms] of points.printedMs.entries()) {
-    const planned: Planned = { kind: "write", commands: [["SET", ...writeOf(index)]] };
-    const operation = history.send(0, planned, points.printedMs[index - 1] ?? 0);
-    history.answer(operation, "OK", ms);
+    history.answer(send(writeOf(index), points.printedMs[index - 1] ?? 0), "OK", ms);
   }
   const unanswered = points.printed.length;
-  if (unanswered < load.writes) {
-    history.send(0, { kind: "write", commands: [["SET", ...writeOf(unanswered)]] }, points.printedMs.at(-1) ?? 0);
-  }
+  if (unanswered < writes) send(writeOf(unanswered), points.printedMs.at(-1) ?? 0);
   return history;
 }
 

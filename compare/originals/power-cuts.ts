@@ -1,0 +1,190 @@
+/**
+ * `twolog compare --power-cuts N`: cuts the power of a real ext4 under redis-server, twolog's engines and the example
+ * programs, N times each at a random moment, and looks whether each folder that is there after the next mount is one that
+ * the models allow. Exit status 0: all are; 1: one is not; 2: this machine does not let us.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CrashPoints, imageOfTree } from "../crash-program/crash-points.ts";
+import { FileTree } from "../crash-program/file-tree.ts";
+import { type Recorder, recordingObstacle, startRecording } from "../crash-program/strace.ts";
+import { modelOf } from "../lab/models/index.ts";
+import { POLICIES, type Policy } from "../policy.ts";
+import { Progress } from "../progress.ts";
+import { SeededRandom } from "../random.ts";
+import { misfit } from "./membership.ts";
+import { ownEngine } from "./own-engine.ts";
+import { CuttableDisk, powerCutObstacle } from "./power-cut.ts";
+import { writeOf } from "./recorded-run.ts";
+import { redisServer, redisVersion } from "./redis.ts";
+import { type CrashedServer, whenReady } from "./server.ts";
+
+export interface PowerCutOptions {
+  readonly cuts: number;
+  readonly seed: number;
+  readonly json?: string | undefined;
+}
+
+interface CutSubject {
+  readonly name: string;
+  /** Starts it on a folder, recorded, and gives it work until it has ended. */
+  start(folder: string): Promise<Recorder>;
+  /** When the power may fail, after the start. */
+  readonly cutMs: readonly [low: number, high: number];
+}
+
+interface CutResult {
+  readonly name: string;
+  cuts: number;
+  /** Cuts after which something acknowledged by the file system's calls, and not synced, was gone: the cut did cut. */
+  losses: number;
+  readonly outside: Record<string, { count: number; example: string }>;
+}
+
+const MODELS = ["ext4-like", "posix-weak"] as const;
+const SERVER_CUT_MS: readonly [number, number] = [20, 600];
+const PROGRAM_CUT_MS: readonly [number, number] = [60, 260];
+const UNMOUNT_TRIES = 50;
+const STATUS_CANNOT = 2;
+
+export async function runPowerCuts(options: PowerCutOptions, print: (line: string) => void): Promise<number> {
+  const obstacle = recordingObstacle() ?? powerCutObstacle();
+  if (obstacle !== undefined) {
+    print(`--power-cuts: ${obstacle}`);
+    return STATUS_CANNOT;
+  }
+  const startedAt = performance.now();
+  const random = new SeededRandom(options.seed);
+  const subjects = subjectsHere(print);
+  const progress = new Progress(subjects.length * options.cuts);
+  const results: CutResult[] = [];
+  for (const subject of subjects) {
+    const result: CutResult = { name: subject.name, cuts: 0, losses: 0, outside: {} };
+    results.push(result);
+    for (let cut = 0; cut < options.cuts; cut++) {
+      await cutOnce(subject, random.between(...subject.cutMs), result);
+      progress.advance(1, subject.name);
+    }
+  }
+  progress.end();
+  const seconds = (performance.now() - startedAt) / 1000;
+  for (const result of results) print(lineOf(result));
+  const cuts = results.reduce((sum, result) => sum + result.cuts, 0);
+  print(`${cuts} real power cuts in ${seconds.toFixed(0)} s, seed ${options.seed}`);
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ seconds, results }, null, 2)}\n`);
+  return results.every(({ outside }) => Object.keys(outside).length === 0) ? 0 : 1;
+}
+
+function lineOf({ name, cuts, losses, outside }: CutResult): string {
+  const parts = MODELS.map((model) => {
+    const out = outside[model];
+    if (out === undefined) return `all inside ${model}`;
+    return `${out.count} OUTSIDE ${model} (${out.example})`;
+  });
+  return `${name.padEnd(32)} ${cuts} cuts, ${losses} of which lost something unsynced: ${parts.join("; ")}`;
+}
+
+function subjectsHere(print: (line: string) => void): CutSubject[] {
+  const subjects: CutSubject[] = [];
+  const policy = (engine: string, name: string) =>
+    POLICIES.find((known) => known.engine === engine && known.name === name) as Policy;
+  const version = redisVersion();
+  if (version === undefined) print("redis-server is not installed: no power cuts under it");
+  for (const name of ["always", "everysec"]) {
+    if (version !== undefined) subjects.push(serverSubject(redisServer(policy("aof", name), version)));
+    subjects.push(serverSubject(ownEngine(policy("aof", name))));
+  }
+  for (const name of ["1/1", "2/0"]) subjects.push(serverSubject(ownEngine(policy("wal", name))));
+  for (const name of ["key-value-store.js", "key-value-store-fixed.js"]) subjects.push(programSubject(name));
+  return subjects;
+}
+
+function serverSubject(server: CrashedServer): CutSubject {
+  return {
+    name: `${server.name} ${server.policy.name}`,
+    cutMs: SERVER_CUT_MS,
+    async start(folder) {
+      let said = "";
+      const recorder = startRecording({
+        ...server.commandFor(folder),
+        folder,
+        cwd: folder,
+        ignore: server.ignore,
+        acknowledgedBy: "replies",
+        keepInput: true,
+        onOutput: (text) => {
+          said += text;
+        },
+      });
+      const session = await whenReady(recorder.done, () => server.connect(folder, said));
+      const work = async (): Promise<void> => {
+        for (let index = 0; session !== undefined; index++) await session.set(...writeOf(index));
+      };
+      // It goes on until the server does not answer any more.
+      void work().catch(() => session?.close());
+      return recorder;
+    },
+  };
+}
+
+function programSubject(name: string): CutSubject {
+  // The examples are not compiled: they are beside the sources.
+  const here = fileURLToPath(import.meta.url);
+  const program = here.endsWith(".js") ? `../../../compare/examples/${name}` : `../examples/${name}`;
+  const path = fileURLToPath(new URL(program, import.meta.url));
+  return {
+    name: `examples/${name}`,
+    cutMs: PROGRAM_CUT_MS,
+    start: async (folder) =>
+      startRecording({ command: process.execPath, args: [path, folder], folder, cwd: folder, ignore: [] }),
+  };
+}
+
+async function cutOnce(subject: CutSubject, cutMs: number, result: CutResult): Promise<void> {
+  const disk = new CuttableDisk();
+  try {
+    const folder = join(disk.path, "data");
+    mkdirSync(folder);
+    disk.sync();
+    const recorder = await subject.start(folder);
+    await pause(cutMs);
+    disk.cut();
+    const pid = recorder.pid();
+    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    const recording = await recorder.done;
+    await unmounted(disk);
+    disk.mount();
+    const points = new CrashPoints(recording);
+    const moment = points.at(points.operations.length);
+    const real = imageOfTree(FileTree.read(folder), moment.disk.store);
+    result.cuts++;
+    if (imageOfTree(recording.after, moment.disk.store).digest !== real.digest) result.losses++;
+    for (const name of MODELS) {
+      const problem = misfit(modelOf(name), moment, real);
+      if (problem === undefined) continue;
+      result.outside[name] ??= { count: 0, example: problem };
+      (result.outside[name] as { count: number }).count++;
+    }
+    disk.unmount();
+  } finally {
+    disk.remove();
+  }
+}
+
+/** A process that was killed lets go of its files a moment later. */
+async function unmounted(disk: CuttableDisk): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      disk.unmount();
+      return;
+    } catch (error) {
+      if (tries === UNMOUNT_TRIES) throw error;
+      await pause(20);
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -40,6 +40,7 @@ export function walInfo(
       ["buffer_pool_pages", pool.frames],
       ["buffer_pool_pages_used", pool.usedFrames],
       ["buffer_pool_pages_dirty", pool.dirtyCount],
+      ["buffer_pool_pages_young", pool.lru.youngLength],
       ["buffer_pool_pages_old", pool.lru.oldLength],
       ["buffer_pool_pages_made_young", pool.lru.madeYoung],
       ["buffer_pool_pages_not_made_young", pool.lru.notMadeYoung],

@@ -3,6 +3,7 @@
  * its bytes make sense.
  */
 import type { Disk } from "../../common/disk/disk.ts";
+import { GROUP_PAGES } from "../free-space.ts";
 import { OVERFLOW_PAYLOAD } from "../overflow.ts";
 import {
   Arena,
@@ -74,7 +75,8 @@ export function showPage(disk: Disk, page: number, show: Show): void {
     const reader = new FieldReader(raw.arena.bytes, 0);
     showSpaceFields(reader);
     show({ path: SPACE_PATH, offset: PAGE_BODY_AT, title: "space header", fields: reader.fields });
-  } else if (type === PageType.OVERFLOW) {
+  } else if (type === PageType.BITMAP) showBitmap(raw, show);
+  else if (type === PageType.OVERFLOW) {
     const reader = new FieldReader(raw.arena.bytes, page * PAGE_SIZE);
     reader.text(PAGE_BODY_AT, OVERFLOW_PAYLOAD, "content");
     show({
@@ -102,6 +104,22 @@ function showHeader(raw: RawPage, show: Show): void {
   reader.number(PAGE_NEXT_AT, 4, "next");
   const title = `page ${page}, ${state === "absent" ? "never written" : typeName(arena)}`;
   show({ path: SPACE_PATH, offset: page * PAGE_SIZE, title, fields: reader.fields, ...damageOf(raw) });
+}
+
+/** Runs of pages that are marked as free. */
+function showBitmap({ page, arena }: RawPage, show: Show): void {
+  const first = Math.floor(page / GROUP_PAGES) * GROUP_PAGES;
+  const isFree = (bit: number) => ((arena.bytes[PAGE_BODY_AT + (bit >> 3)]! >> (bit & 7)) & 1) === 1;
+  const reader = new FieldReader(arena.bytes, page * PAGE_SIZE);
+  for (let bit = 0; bit < GROUP_PAGES; bit++) {
+    if (!isFree(bit)) continue;
+    const from = bit;
+    while (bit + 1 < GROUP_PAGES && isFree(bit + 1)) bit++;
+    const at = PAGE_BODY_AT + (from >> 3);
+    reader.add(at, PAGE_BODY_AT + (bit >> 3) + 1 - at, "free", `pages ${first + from} … ${first + bit}`);
+  }
+  const offset = page * PAGE_SIZE + PAGE_BODY_AT;
+  show({ path: SPACE_PATH, offset, title: `free pages of group ${first / GROUP_PAGES}`, fields: reader.fields });
 }
 
 /** In key order; a slot that leads nowhere is damage. */

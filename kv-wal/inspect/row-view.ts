@@ -5,6 +5,7 @@ import { readU32, readU48 } from "../bytes-view.ts";
 import { REFERENCE_BYTES, readReference } from "../overflow.ts";
 import {
   type Arena,
+  FLAG_DELETED,
   FLAG_EXTERNAL,
   RECORD_SYSTEM_BYTES,
   RECORD_TAIL_AT,
@@ -16,17 +17,19 @@ import { CONVERTED, HAS_EXPIRY, KIND_NAMES, Kind, TYPE_MASK, timeOf } from "../r
 import {
   DONE,
   FREES_CHAIN,
+  INTERACTIVE_BYTES,
   offsetPart,
   pagePart,
-  ROLLED_BACK,
   UNDO_BODY_AT,
   UNDO_ID_AT,
   UNDO_MARK_AT,
   UNDO_NAMES,
   UNDO_PREVIOUS_AT,
   UNDO_SIZE_AT,
+  UNDO_STATE_NAMES,
   UNDO_TAIL_AT,
   UNDO_TAIL_LENGTH_AT,
+  UNDO_XID_AT,
   Undo,
 } from "../undo-log.ts";
 import type { FieldReader } from "./listing.ts";
@@ -57,7 +60,9 @@ function showKeyPart(reader: FieldReader, at: number): number {
 
 function flagsOf(lengthAndFlags: number): string | undefined {
   const length = lengthAndFlags & VALUE_LENGTH_MASK;
-  const names = (lengthAndFlags & FLAG_EXTERNAL) !== 0 ? ["the rest is in a chain"] : [];
+  const names: string[] = [];
+  if ((lengthAndFlags & FLAG_EXTERNAL) !== 0) names.push("the rest is in a chain");
+  if ((lengthAndFlags & FLAG_DELETED) !== 0) names.push("delete mark");
   return names.length === 0 ? undefined : `${length} bytes, ${names.join(", ")}`;
 }
 
@@ -117,7 +122,10 @@ export function showUndoRecord(reader: FieldReader, arena: Arena, at: number): n
   reader.number(at + UNDO_MARK_AT, 1, type === Undo.TRANSACTION ? "state" : "mark", (n) => stateOrMark(type, n));
   const size = reader.number(at + UNDO_SIZE_AT, 2, "size");
   reader.number(at + UNDO_ID_AT, 6, "transaction");
-  if (type === Undo.TRANSACTION) return size;
+  if (type === Undo.TRANSACTION) {
+    if (size === INTERACTIVE_BYTES) reader.number(at + UNDO_XID_AT, 6, "xid");
+    return size;
+  }
   reader.number(at + UNDO_PREVIOUS_AT, 6, "previous", rollPointer);
   const body = at + UNDO_BODY_AT;
   if (type === Undo.INSERT) showInsert(reader, at);
@@ -133,7 +141,7 @@ export function showUndoRecord(reader: FieldReader, arena: Arena, at: number): n
 }
 
 function stateOrMark(type: number, value: number): string | undefined {
-  if (type === Undo.TRANSACTION) return value === ROLLED_BACK ? "rolled back" : undefined;
+  if (type === Undo.TRANSACTION) return UNDO_STATE_NAMES[value];
   if (value === DONE) return "done";
   return value === FREES_CHAIN ? "its chain goes with it" : undefined;
 }

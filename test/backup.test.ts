@@ -271,6 +271,18 @@ t.test("a real server: backup while clients write, kill -9, restore to a positio
   );
   await new Promise((resolve) => setTimeout(resolve, 600));
   const before = transfers;
+  await client.call("FLUSH", "BINARY", "LOGS");
+  const files = (await client.call("SHOW", "BINARY", "LOGS")) as [string, number][];
+  t.ok(files.length >= 2 && files.every(([, size]) => size > 100), files.map(([file]) => file).join(" "));
+  await client.call("PURGE", "BINARY", "LOGS", "BEFORE", "2020-01-01 00:00:00");
+  await client.call("PURGE", "BINARY", "LOGS", "TO", files.at(-1)![0]);
+  t.not(((await client.call("SHOW", "BINARY", "LOGS")) as [string, number][])[0]![0], files[0]![0]);
+  await t.rejects(
+    client.call("PURGE", "BINARY", "LOGS", "TO", "binlog.999999") as Promise<unknown>,
+    /Target log not found/,
+  );
+  await t.rejects(client.call("PURGE", "BINARY", "LOGS", "BEFORE", "noon") as Promise<unknown>, /Incorrect DATETIME/);
+  await t.rejects(client.call("SHOW", "TABLES", "NOW") as Promise<unknown>, /syntax error/);
   const copying = spawn(process.execPath, [PROGRAM, "wal", "backup", "--port", String(port), "--to", backup], { env });
   const [status] = await once(copying, "exit");
   t.equal(status, 0);

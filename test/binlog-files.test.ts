@@ -15,6 +15,7 @@ import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
+import { expectReply, started } from "./support/server-test.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, walConfig } from "./support/wal-fixture.ts";
 
@@ -141,6 +142,20 @@ t.test("PURGE by time, and expiry", async (t) => {
   again.binaryLogs.rotate();
   again.binaryLogs.purgeTo("binlog.000008");
   t.equal(again.binaryLogs.list().length, 2, "a file that a backup needs is not purged");
+});
+
+t.test("an engine without a binary log says so", async (t) => {
+  const server = await started(t);
+  const client = await server.client();
+  const refusal = "-ERR You are not using binary logging: only the engine kv-wal has a binary log\r\n";
+  for (const line of [
+    "PURGE BINARY LOGS TO binlog.000002",
+    "SHOW BINARY LOGS",
+    "FLUSH BINARY LOGS",
+    "BACKUP TO /nowhere",
+  ]) {
+    await expectReply(t, client, line, refusal);
+  }
 });
 
 /** A folder whose process was killed after transactions of all kinds. */

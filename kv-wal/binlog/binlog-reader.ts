@@ -35,7 +35,10 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
     throw new CorruptFile(file.path, 0, "not a binlog");
   }
   let at = BINLOG_MAGIC.length;
-  let last: BinlogEnd = { position: at, transactions: 0, lastXid: 0, wholeTo: at, rotated: false };
+  let position = at;
+  let transactions = 0;
+  let lastXid = 0;
+  let rotated = false;
   for (;;) {
     let length = held - at >= EVENT_HEADER_BYTES ? eventSize(buffer, at) : EVENT_HEADER_BYTES;
     if (at + length > held && base + at + length <= size) {
@@ -44,22 +47,21 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
       held = file.read(base, next);
       buffer = next;
       at = 0;
-      if (held < EVENT_HEADER_BYTES) return { ...last, wholeTo: base };
+      if (held < EVENT_HEADER_BYTES) break;
       length = eventSize(buffer, 0);
       if (length > held && length <= size - base) continue;
     }
     const end = at + length;
-    if (length < EVENT_BYTES_MIN || end > held || !eventHolds(buffer, at, end, base + end)) {
-      return { ...last, wholeTo: base + at };
-    }
+    if (length < EVENT_BYTES_MIN || end > held || !eventHolds(buffer, at, end, base + end)) break;
     const type = buffer[at + 4]!;
     visit(type, buffer, at, end, base + at);
     if (type === EventType.XID) {
-      const lastXid = readU48(buffer, at + EVENT_HEADER_BYTES);
-      last = { ...last, position: base + end, transactions: last.transactions + 1, lastXid };
-    } else if (type === EventType.FORMAT_DESCRIPTION || type === EventType.PREVIOUS_GTIDS) {
-      last = { ...last, position: base + end };
-    } else if (type === EventType.ROTATE) last = { ...last, rotated: true };
+      lastXid = readU48(buffer, at + EVENT_HEADER_BYTES);
+      position = base + end;
+      transactions++;
+    } else if (type === EventType.FORMAT_DESCRIPTION || type === EventType.PREVIOUS_GTIDS) position = base + end;
+    else if (type === EventType.ROTATE) rotated = true;
     at = end;
   }
+  return { position, transactions, lastXid, wholeTo: base + at, rotated };
 }

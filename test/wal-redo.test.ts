@@ -165,7 +165,7 @@ t.test("policies: when the redo log is written and synced", async (t) => {
 t.test("a full log makes writers wait; readers go on, and nothing is lost", async (t) => {
   const syncs: (() => void)[] = [];
   const disk = new MemoryDisk((complete) => syncs.push(complete));
-  const sessions = new Sessions(disk, { "redo-log-file-size": "512kb" });
+  const sessions = new Sessions(new MemoryDisk(), { "redo-log-file-size": "512kb" }, () => disk);
   const writer = sessions.of("writer");
   const value = (n: number) => `${n}-`.repeat(1500);
   let waits = 0;
@@ -202,4 +202,71 @@ t.test("a full log makes writers wait; readers go on, and nothing is lost", asyn
     }
     t.equal(sessions.ask("reader", "SET key x"), "+OK");
   });
+});
+
+t.test(
+  "the page cleaner: nothing for a young log, more and more from half of it, all the time from three quarters",
+  async (t) => {
+    const syncs: (() => void)[] = [];
+    const disk = new MemoryDisk((complete) => syncs.push(complete));
+    const host = new TestHost(disk);
+    const engine = createWalEngine(
+      host,
+      walConfig({ "redo-log-capacity": "16mb", "buffer-pool-size": "64mb", "io-capacity": "1000" }),
+    );
+    engine.recover();
+    const { redo, cleaner, pool } = engine.storage;
+    const endSyncs = () => {
+      for (let end = syncs.shift(); end !== undefined; end = syncs.shift()) end();
+    };
+    let n = 0;
+    /** Writes until the checkpoint's age is this part of the log. */
+    const writeTo = (part: number) => {
+      while (redo.age < part * redo.ageMax) set(engine, `key ${n++ % 3000}`, "v".repeat(2000));
+    };
+    const idle = () => {
+      host.nowMs += 100;
+      set(engine, "busy", "x");
+      const before = cleaner.pagesWritten;
+      engine.idle(1);
+      endSyncs();
+      return cleaner.pagesWritten - before;
+    };
+    idle();
+    writeTo(0.45);
+    const young = idle();
+    writeTo(0.55);
+    const early = idle();
+    t.equal(young, 0, "below half of the log");
+    t.ok(early > 0 && early <= 50, `a little above it: ${early} of 100 pages that io-capacity allows`);
+    writeTo(0.7);
+    const later = idle();
+    t.ok(later > early, `more, the older: ${later}`);
+    writeTo(0.76);
+    idle();
+    t.ok(redo.age < 0.76 * redo.ageMax, `from three quarters on until it is below: ${redo.age / redo.ageMax}`);
+    const dirty = pool.dirtyCount;
+    host.nowMs += 100;
+    engine.idle(1);
+    host.nowMs += 100;
+    engine.idle(1);
+    endSyncs();
+    t.ok(pool.dirtyCount < dirty, "and when nobody writes");
+    t.equal(cleaner.logWaits, 0, "nobody had to write pages himself");
+  },
+);
+
+t.test("the page cleaner: dirty pages count, too", async (t) => {
+  const syncs: (() => void)[] = [];
+  const disk = new MemoryDisk((complete) => syncs.push(complete));
+  const host = new TestHost(disk);
+  const engine = createWalEngine(host, walConfig({ "redo-log-capacity": "64mb", "max-dirty-pages-pct": "50" }));
+  engine.recover();
+  const { cleaner, pool } = engine.storage;
+  engine.idle(1);
+  for (let n = 0; pool.dirtyCount < 0.45 * pool.frames; n++) set(engine, `key ${n}`, "v".repeat(2000));
+  host.nowMs += 100;
+  engine.idle(1);
+  while (syncs.length > 0) syncs.shift()?.();
+  t.ok(cleaner.pagesWritten > 0, `${cleaner.pagesWritten} pages written of ${pool.frames}`);
 });

@@ -38,7 +38,7 @@ interface OriginalsFlags {
   readonly model: string;
 }
 
-type CompareFlags = CompareOptions & ClaimsOptions & OriginalsFlags & LabOptions & { claims?: true; orders?: true };
+type CompareFlags = CompareOptions & ClaimsOptions & OriginalsFlags & LabOptions & { claims?: true; orders?: true; bugs?: true };
 
 function isLab({ campaign, replay, merge }: LabOptions): boolean {
   return campaign !== undefined || replay !== undefined || merge !== undefined;
@@ -52,6 +52,7 @@ function compareCommand(): Command {
     .option("--policy <name>", "only this policy: always, everysec, no; 1/1, 2/0, … (flush_log/sync_binlog)")
     .option("--rounds <n>", "n random kills and n simulated runs per policy: takes long", positiveInteger)
     .option("--json <file>", "write the whole result to a file")
+    .option("--bugs", "the bug bench: every seeded bug must be caught; a table says how")
     .option("--orders", "why not the other way round: run the wrong orders, show what each breaks")
     .option("--claims", "every claim of the documents as a scenario: holds, holds only if …, or false")
     .option("--claim <id...>", "only these claims: A5 W8")
@@ -89,6 +90,11 @@ function compareCommand(): Command {
         const { seed = 1, states, engine, policy, json, model } = flags;
         const options = { seed, states, engine, policy, json, models: model.split(",") };
         process.exitCode = await runOriginals(options, print);
+        return;
+      }
+      if (flags.bugs === true) {
+        const { runBugs } = await import("./bugs/run-bugs.ts");
+        process.exitCode = runBugs(flags, print);
         return;
       }
       if (flags.orders === true) {

@@ -14,7 +14,7 @@ const CAUGHT: Readonly<Record<string, readonly [oracle: string, step: string]>> 
   "page-before-redo": ["refused", "wal.page-write"],
   "steal-before-redo": ["torn transaction", "wal.page-write"],
   "no-doublewrite": ["refused", "wal.doublewrite"],
-  "binlog-before-prepare": ["engine ≢ binlog", "wal.prepare"],
+  "binlog-before-prepare": ["refused", "wal.prepare"],
   "commit-before-binlog": ["engine ≢ binlog", "wal.commit"],
   "binlog-not-synced": ["lost write", "wal.commit"],
   "recovery-without-binlog": ["lost write", "wal.commit"],
@@ -25,7 +25,7 @@ for (const order of ORDERS) {
   t.test(`caught: ${order.question}?`, async (t) => {
     const { caught } = hunt(order.hunt, { seed: 1, limitMs: 20_000 });
     const [oracle, step] = CAUGHT[order.id] ?? [];
-    t.equal(caught?.oracle, oracle, caught?.detail);
+    t.equal(caught?.oracle, oracle, caught?.detail ?? "missed");
     t.equal(caught?.step, step, "at its crash point");
   });
 }
@@ -33,7 +33,7 @@ for (const order of ORDERS) {
 t.test("the right order is not caught by the same hunts", async (t) => {
   for (const { id, hunt: plan } of ORDERS.filter(({ id }) => id !== "steal-before-redo")) {
     const { create: _wrong, recovery: _alsoWrong, ...right } = plan;
-    const { caught, states } = hunt(right, { seed: 1, seedsMax: 1, limitMs: 800 });
+    const { caught, states } = hunt(right, { seed: 1, seedsMax: 1, limitMs: 500 });
     t.equal(caught, undefined, `${id}: ${states} states`);
   }
 });

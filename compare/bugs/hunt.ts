@@ -15,11 +15,11 @@ import { CrashStates } from "../crash-states.ts";
 import { type CreateEngine, configFor, createEngine, type Directives, readCells } from "../engines.ts";
 import { isAcknowledged, operationText } from "../history.ts";
 import type { Cells } from "../model.ts";
-import { judge, judgeRefusal, type Violation } from "../oracle.ts";
+import { type Evidence, judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
 import type { CrashKind, Policy } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
-import { type DiskWrapper, Simulation, type SyncTiming } from "../simulator.ts";
+import { type DiskWrapper, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
 import { powerPlan, SMALL } from "../survey.ts";
 import type { Planned } from "../workload.ts";
 import { binlogDisagreement } from "./binlog-agrees.ts";
@@ -46,7 +46,8 @@ export interface Hunt {
   readonly batch?: number;
   readonly thinkMs?: readonly [number, number];
   readonly restMs?: number;
-  readonly base?: MemoryDisk;
+  /** What an earlier life left on the disk. */
+  readonly makeBase?: () => MemoryDisk;
   readonly plan?: (client: number, seed: number) => { next(): Planned };
   /** Only this oracle counts: a bug may show itself in several ways, and this is the one that is to be shown. */
   readonly wanted?: string;
@@ -56,6 +57,10 @@ export interface Hunt {
   readonly again?: boolean;
   /** One event in so many is followed by disks that kept a part. */
   readonly partlyOneIn?: number;
+  /** Judges instead of the lab's oracle: a weaker one, for the bugs of the lab itself. */
+  readonly judge?: (evidence: Evidence) => Verdict;
+  /** Only events of these kinds are followed by crashes. */
+  readonly crashAfter?: (event: TimelineEvent) => boolean;
   /** The run itself may stop with a failure: that is what the faulty disk is for. */
   readonly mayStop?: boolean;
 }
@@ -132,7 +137,7 @@ export function huntPlan(plan: Hunt, seed: number): RunPlan {
     ...(plan.thinkMs && { thinkMs: plan.thinkMs }),
     ...(plan.restMs !== undefined && { restMs: plan.restMs }),
     ...(plan.timing && { timing: plan.timing }),
-    ...(plan.base && { base: plan.base }),
+    ...(plan.makeBase && { base: plan.makeBase() }),
     ...(plan.create && { create: plan.create }),
     ...(plan.wrapDisk && { wrapDisk: plan.wrapDisk }),
     ...(plan.plan && { plan: (client: number) => plan.plan!(client, seed) }),
@@ -147,8 +152,8 @@ class Search {
   #run: SimulatedRun | undefined;
   #event = 0;
   #caught: Caught | undefined;
-  #killVersion = -1;
-  #powerVersion = -1;
+  readonly #killed: KnownDisk = { version: -1, order: -1, cells: undefined };
+  readonly #cut: KnownDisk = { version: -1, order: -1, cells: undefined };
   states = 0;
   /** The time was up. */
   isOver = false;
@@ -169,20 +174,20 @@ class Search {
       return this.#note("run", { kind: "stopped", detail: error.message });
     }
     this.#run = run;
-    const states = new CrashStates(this.#plan.base);
+    const states = new CrashStates(run.plan.base);
     // On a disk with an earlier life's data, judging begins when the setup has replaced them.
-    const from = (run.history.clients[run.setupClient]?.[0]?.answered?.order ?? 0) + 1;
+    const replaced = run.history.clients[run.setupClient]?.[0]?.answered?.order ?? Number.POSITIVE_INFINITY;
     for (this.#event = 0; this.#event < run.timeline.length; this.#event++) {
       const event = run.timeline[this.#event]!;
-      const isJudged = this.#plan.base === undefined || event.order >= from;
+      const isJudged = run.plan.base === undefined || event.order > replaced;
       if (event.kind === "disk") {
         if (isJudged && this.#has("torn write")) {
           for (const disk of states.killDuring(event.operation)) this.#try("torn write", disk);
         }
         states.apply(event.operation);
       }
-      if (!isJudged) continue;
-      this.#crash(states);
+      if (!isJudged || this.#plan.crashAfter?.(event) === false) continue;
+      this.#crash(states, event.order);
       if (this.#caught !== undefined) return this.#caught;
       if (this.#isLate()) {
         this.isOver = true;
@@ -196,30 +201,51 @@ class Search {
     return undefined;
   }
 
-  /** After the event: every kind of disk that a crash leaves here. */
-  #crash(states: CrashStates): void {
-    const isAnswer = this.#run?.timeline[this.#event]?.kind === "answer";
-    if (this.#has("kill") && (isAnswer || states.killVersion !== this.#killVersion)) {
-      this.#killVersion = states.killVersion;
-      this.#try("kill", states.kill());
+  /** After the event: every kind of disk that a crash leaves here. A disk that is known is judged by what is known now. */
+  #crash(states: CrashStates, order: number): void {
+    if (this.#has("kill")) {
+      this.#tryVersion("kill", this.#killed, states.killVersion, order, () => states.kill());
     }
-    if (this.#has("power") && (isAnswer || states.powerVersion !== this.#powerVersion)) {
-      this.#powerVersion = states.powerVersion;
-      this.#try("power", states.power());
+    if (this.#has("power")) {
+      this.#tryVersion("power", this.#cut, states.powerVersion, order, () => states.power());
     }
     if (!this.#random.oneIn(this.#plan.partlyOneIn ?? 4)) return;
     if (this.#has("kept in order")) this.#try("kept in order", states.powerSome(this.#random, "in order"));
     if (this.#has("kept in any order")) this.#try("kept in any order", states.powerSome(this.#random, "any order"));
   }
 
+  #tryVersion(state: DiskState, known: KnownDisk, version: number, order: number, disk: () => MemoryDisk): void {
+    if (known.version === version && known.order === order) return;
+    if (known.version !== version || known.cells === undefined) {
+      known.version = version;
+      known.cells = this.#try(state, disk());
+    } else {
+      this.states++;
+      this.#judge(state, known.cells);
+    }
+    known.order = order;
+  }
+
   #has(state: DiskState): boolean {
     return this.#caught === undefined && this.#plan.states.includes(state);
   }
 
-  /** Recovers and judges one disk. */
-  #try(state: DiskState, disk: MemoryDisk): void {
-    if (this.#caught !== undefined) return;
+  /** Recovers and judges one disk; returns what was found on it. */
+  #try(state: DiskState, disk: MemoryDisk): Cells | string | undefined {
+    if (this.#caught !== undefined) return undefined;
     this.states++;
+    const cells = this.#recover(disk);
+    this.#judge(state, cells);
+    if (this.#caught !== undefined || typeof cells === "string") return cells;
+    if (this.#plan.binlog === true) {
+      const detail = binlogDisagreement(disk, this.#config, cells, this.#run!.plan.clients);
+      if (detail !== undefined) this.#note(state, { kind: "engine ≢ binlog", rule: "I5", detail });
+    }
+    if (this.#plan.again === true) this.#recoverAgain(state, disk, cells);
+    return cells;
+  }
+
+  #judge(state: DiskState, found: Cells | string): void {
     const run = this.#run!;
     const event = run.timeline[this.#event]!;
     const evidence = {
@@ -232,18 +258,9 @@ class Search {
       setupClient: run.setupClient,
       matrix: "",
     };
-    const cells = this.#recover(disk);
-    if (typeof cells === "string") {
-      this.#tell(state, judgeRefusal(evidence, cells).violations[0]);
-      return;
-    }
-    this.#tell(state, judge({ ...evidence, found: cells }).violations[0]);
-    if (this.#caught !== undefined) return;
-    if (this.#plan.binlog === true) {
-      const detail = binlogDisagreement(disk, this.#config, cells, run.plan.clients);
-      if (detail !== undefined) this.#note(state, { kind: "engine ≢ binlog", rule: "I5", detail });
-    }
-    if (this.#plan.again === true) this.#recoverAgain(state, disk, cells);
+    const verdict =
+      typeof found === "string" ? judgeRefusal(evidence, found) : (this.#plan.judge ?? judge)({ ...evidence, found });
+    this.#tell(state, verdict.violations[0]);
   }
 
   #recoverAgain(state: DiskState, disk: MemoryDisk, first: Cells): void {
@@ -320,6 +337,13 @@ class Search {
     sent.sort((a, b) => a.sent.order - b.sent.order);
     return sent.map((operation) => ({ text: operationText(operation), told: isAcknowledged(operation, cut) }));
   }
+}
+
+/** A disk that was recovered, and when it was judged last. */
+interface KnownDisk {
+  version: number;
+  order: number;
+  cells: Cells | string | undefined;
 }
 
 /** What an oracle says; those of this file have no promise and no command. */

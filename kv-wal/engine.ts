@@ -29,7 +29,7 @@ import { RowKeyspace } from "./rows/keyspace.ts";
 import { DATABASES_MAX } from "./space-header.ts";
 import { Storage } from "./storage.ts";
 import type { Transaction } from "./transaction-states.ts";
-import { type Executor, execute, type Settled } from "./write-path.ts";
+import { execute, type Settled } from "./write-path.ts";
 
 /** Expired keys removed by one transaction of the background. */
 const EXPIRED_PER_STEP = 20;
@@ -40,7 +40,7 @@ export function createWalEngine(host: Host, config: Config): WalEngine {
   return new WalEngine(host, config);
 }
 
-export class WalEngine implements Engine, Executor, CommandRunner {
+export class WalEngine implements Engine, CommandRunner {
   readonly name = "wal";
   readonly keyspace: RowKeyspace;
   readonly storage: Storage;
@@ -83,16 +83,7 @@ export class WalEngine implements Engine, Executor, CommandRunner {
     this.binaryLogs = new WalBinaryLogs(this.storage.binlog, this.commits, this.backup, host, config);
     this.#pressure = new LogPressure(this.storage.redo, this.storage.cleaner);
     this.storage.cleaner.onFailure = (failure) => this.commits.fail(failure);
-    const interactive = new InteractiveTransactions(
-      this.storage,
-      this.commits,
-      this.keyspace.events,
-      (call, events) => {
-        const succeeded = this.#run(call, events);
-        call.effects.clear();
-        return succeeded;
-      },
-    );
+    const interactive = new InteractiveTransactions(this.storage, this.commits, this.keyspace.events, this);
     this.transactions = new Interleaving(host, this.storage, interactive, this);
     this.keyspace.mayExpire = (index, key) => this.transactions.mayExpire(index, key);
     this.#follow("lock-wait-timeout", (value) => {
@@ -165,70 +156,63 @@ export class WalEngine implements Engine, Executor, CommandRunner {
   execute(call: Call): boolean {
     if (this.#pressure.isHigh && this.#pressure.holds(call)) return false;
     if (this.storage.versions.transactions !== 0) return this.transactions.execute(call);
-    this.runAlone(call);
-    return true;
-  }
-
-  runAlone(call: Call): void {
     execute(this, call);
     call.effects.clear();
+    return true;
   }
 
   settle(done: Settled): void {
     this.commits.settle(done);
   }
 
-  /** Steps 1 to 3, for every row that the command changes. */
-  apply(call: Call): void {
-    const events = this.commits.ownEvents;
-    if (this.#force > 0) this.look(call);
-    else if (!this.#run(call, events) && events.overflowed) this.#undoRunning(events);
-  }
-
-  /** Undoes a command, or an EXEC, that is too large for the binlog, as if it had not run. */
-  #undoRunning(events: TransactionEvents): void {
-    const { transactions, rollback, states, views } = this.storage;
-    events.truncate(0);
-    if (!transactions.running) return;
-    const { id, header, last } = transactions.abandon();
-    transactions.isOccupied = true;
-    rollback.undoBackTo(last, header, Math.min(id, views.oldestNeeded(this.commits.oldestUndecided)?.id ?? id));
-    transactions.isOccupied = false;
-    states.markRolledBack(header);
-  }
-
-  /** Runs a command that may change rows; its binlog events go into `events`. False: it has failed. */
-  #run(call: Call, events: TransactionEvents): boolean {
+  /**
+   * Steps 1 to 3, for every row that the command changes; its binlog events go into `events`: those of an interactive
+   * transaction, or else the command is a transaction of its own. False: it has failed.
+   */
+  apply(call: Call, events: TransactionEvents = this.commits.ownEvents): boolean {
+    if (this.#force > 0) return this.look(call);
     const { transactions, rows } = this.storage;
+    const { mark } = call.reply;
     this.keyspace.events.now = call.now;
     this.#running = call.effects;
-    const { mark } = call.reply;
     rows.capture.begin(events, call);
     transactions.mayChange = true;
     const succeeded = invoke(call, call.command, call.args);
     transactions.mayChange = false;
     rows.capture.end(call.effects);
     this.#running = undefined;
-    if (!events.overflowed) return succeeded;
+    return events.overflowed ? this.#tooLarge(call, mark, events) : succeeded;
+  }
+
+  /** The command, or the EXEC, needs more binlog events than it may have: it is answered so, and undone. */
+  #tooLarge(call: Call, mark: number, events: TransactionEvents): boolean {
+    const { transactions, rollback, states, views } = this.storage;
     call.reply.rewind(mark);
     call.reply.error(OVERFLOW);
+    // An interactive transaction undoes its commands itself.
+    if (events !== this.commits.ownEvents) return false;
+    events.truncate(0);
+    if (!transactions.running) return false;
+    const { id, header, last } = transactions.abandon();
+    transactions.isOccupied = true;
+    rollback.undoBackTo(last, header, Math.min(id, views.oldestNeeded(this.commits.oldestUndecided)?.id ?? id));
+    transactions.isOccupied = false;
+    states.markRolledBack(header);
     return false;
   }
 
   /** A command that only reads: damage that it meets is its answer, if the folder was opened by force. */
-  look(call: Call): void {
+  look(call: Call): boolean {
     this.keyspace.events.now = call.now;
-    if (this.#force === 0) {
-      invoke(call, call.command, call.args);
-      return;
-    }
+    if (this.#force === 0) return invoke(call, call.command, call.args);
     const { mark } = call.reply;
     try {
-      invoke(call, call.command, call.args);
+      return invoke(call, call.command, call.args);
     } catch (error) {
       if (!(error instanceof CorruptFile)) throw error;
       call.reply.rewind(mark);
       call.reply.error(`ERR ${error.message}`);
+      return false;
     }
   }
 

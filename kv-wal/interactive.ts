@@ -92,25 +92,28 @@ export class InteractiveTransaction extends Participant {
   }
 }
 
-/** Runs a command that changes rows; its binlog events go into `events`. False: it has failed. */
-export type RunCommand = (call: Call, events: TransactionEvents) => boolean;
+/** Runs commands that change rows. */
+export interface RowChanger {
+  /** The binlog events of the command go into `events`. False: it has failed. */
+  apply(call: Call, events: TransactionEvents): boolean;
+}
 
 export class InteractiveTransactions {
   readonly #storage: Storage;
   readonly #commits: GroupCommit;
   readonly #events: KeyspaceEvents;
-  readonly #run: RunCommand;
+  readonly #changer: RowChanger;
   readonly #open = new Map<Session, InteractiveTransaction>();
   defaultIsolation: IsolationLevel = "REPEATABLE READ";
   begun = 0;
   committed = 0;
   rolledBack = 0;
 
-  constructor(storage: Storage, commits: GroupCommit, events: KeyspaceEvents, run: RunCommand) {
+  constructor(storage: Storage, commits: GroupCommit, events: KeyspaceEvents, changer: RowChanger) {
     this.#storage = storage;
     this.#commits = commits;
     this.#events = events;
-    this.#run = run;
+    this.#changer = changer;
   }
 
   get count(): number {
@@ -145,9 +148,10 @@ export class InteractiveTransactions {
     const before = markOf(transaction);
     this.#events.gathered = transaction.told;
     transactions.enter(transaction.undo);
-    const succeeded = this.#run(call, transaction.events);
+    const succeeded = this.#changer.apply(call, transaction.events);
     transactions.leave();
     this.#events.gathered = undefined;
+    call.effects.clear();
     if (!succeeded) this.#backTo(transaction, before);
   }
 

@@ -25,15 +25,14 @@ import { databaseLock, isExec, KEYSPACE, keyLock, locksOf, type PlannedLock, wri
 import { LockMode, LockTable } from "./lock-table.ts";
 import type { ReadView } from "./read-view.ts";
 import type { Storage } from "./storage.ts";
+import { type Executor, execute } from "./write-path.ts";
 
 export const DEADLOCK = "ERR Deadlock found when trying to get lock; try restarting transaction";
 export const TIMEOUT = "ERR Lock wait timeout exceeded; try restarting transaction";
 const READ_ONLY = "ERR Cannot execute statement in a READ ONLY transaction.";
 
 /** How the engine runs commands. */
-export interface CommandRunner {
-  /** A command that is a transaction of its own. */
-  runAlone(call: Call): void;
+export interface CommandRunner extends Executor {
   /** A command that changes nothing. */
   look(call: Call): void;
 }
@@ -100,7 +99,8 @@ export class Interleaving implements TransactionControl {
     }
     if (owner !== undefined && !this.#lock(owner, plan)) return this.#waitsOrFails(owner, call);
     this.#running = owner;
-    this.#runner.runAlone(call);
+    execute(this.#runner, call);
+    call.effects.clear();
     this.#running = undefined;
     if (owner !== undefined) this.#endAlone(owner);
     return true;

@@ -19,6 +19,8 @@
  * recovery, one whose XID it lacks is rolled back, and nobody was told about either. I1 holds because 10 answers the reads
  * of the turn as well, and comes after the group of every transaction that they could have seen.
  *
+ * An interactive transaction takes 1 to 3 with each of its commands, and 4 to 10 after COMMIT (interactive.ts).
+ *
  * Group commit: 4 to 9 run once for all transactions of a turn, and of the turns that ended while a sync was running.
  *
  * The parts are interfaces, so that the lab can put them together in another order and show what breaks.

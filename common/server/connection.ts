@@ -115,7 +115,7 @@ export class Connection implements Caller, Session, Sender, Receiver {
   }
 
   select(index: number): void {
-    this.call.db = this.call.keyspace.databases[index]!;
+    this.call.select(index);
   }
 
   // What comes in.

@@ -3,15 +3,15 @@
  * and checks the number of arguments; what a command changed is read from `effects`.
  */
 import type { Bytes } from "../../common/bytes.ts";
-import { type Call, Effects } from "../../common/command/call.ts";
-import { acceptsCount, type Command } from "../../common/command/define.ts";
+import { BaseCall } from "../../common/command/base-call.ts";
+import type { Call } from "../../common/command/call.ts";
+import { acceptsCount } from "../../common/command/define.ts";
 import { arityError, unknownSubcommandError } from "../../common/command/errors.ts";
 import { invoke } from "../../common/command/invoke.ts";
 import type { ServerView, Session } from "../../common/command/session.ts";
 import { resolve } from "../../common/commands/table.ts";
 import { DirectiveConfig } from "../../common/config.ts";
-import type { Database, Keyspace } from "../../common/keyspace/keyspace.ts";
-import { ReplyWriter } from "../../common/resp/reply-writer.ts";
+import type { Keyspace } from "../../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 
 /** A small generator of pseudo-random numbers (mulberry32): the same seed, the same numbers. */
@@ -25,14 +25,7 @@ export function pseudoRandom(seed: number): (bound: number) => number {
   };
 }
 
-export class CommandRunner implements Call {
-  command!: Command;
-  args: readonly Bytes[] = [];
-  db: Database;
-  effectGiven = false;
-  readonly keyspace: Keyspace;
-  readonly reply = new ReplyWriter();
-  readonly effects = new Effects();
+export class CommandRunner extends BaseCall {
   readonly session: Session;
   readonly server: ServerView = { config: new DirectiveConfig([SERVER_DIRECTIVES]) };
   readonly pick = pseudoRandom(1);
@@ -40,33 +33,14 @@ export class CommandRunner implements Call {
 
   /** `execute` is that of an engine; without it, only the keyspace changes. */
   constructor(keyspace: Keyspace, execute: (call: Call) => void = invokeAlone) {
-    this.keyspace = keyspace;
+    super(keyspace);
     this.#execute = execute;
-    this.db = keyspace.databases[0]!;
     this.session = { id: 1, name: "", select: (index) => this.select(index) };
   }
 
   /** Wall clock: the keyspace's, unless it replays. */
   get now(): number {
     return Math.max(this.keyspace.events.now, 0);
-  }
-
-  select(index: number): void {
-    this.db = this.keyspace.databases[index]!;
-  }
-
-  effect(...args: Bytes[]): void {
-    this.effectGiven = true;
-    this.effects.push(this.db.index, args);
-  }
-
-  effectIn(db: number, ...args: Bytes[]): void {
-    this.effectGiven = true;
-    this.effects.push(db, args);
-  }
-
-  noEffect(): void {
-    this.effectGiven = true;
   }
 
   /** Runs one command and returns its reply as it goes over the wire. Its effects stay in `effects` until the next one. */

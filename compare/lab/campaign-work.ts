@@ -9,6 +9,7 @@ import { type Hunt, type HuntOptions, hunt, type Tally } from "./hunt.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
 import { planOf, runNameText } from "./replay.ts";
+import type { EnumerationLimits } from "./state-space.ts";
 import { Subject } from "./subject.ts";
 import { WAL_ONLY } from "./workloads.ts";
 
@@ -77,7 +78,11 @@ const RUNS: Readonly<Record<string, number>> = { sequences: 12 };
 /** Runs with so many events that only some of them are crashed. */
 const LONG: ReadonlySet<string> = new Set(["log-full"]);
 const LONG_ONE_IN = 12;
-const LIMITS = { exhaustive: 64, sampled: 24 };
+/** An AOF is recovered in a fifth of the time. */
+const LIMITS: Readonly<Record<EngineName, EnumerationLimits>> = {
+  aof: { exhaustive: 256, sampled: 192 },
+  wal: { exhaustive: 64, sampled: 24 },
+};
 const LONG_LIMITS = { exhaustive: 8, sampled: 6 };
 const AGAIN_ONE_IN = 40;
 const CHECK_ONE_IN = 8;
@@ -144,7 +149,7 @@ export class ChunkRunner {
     const isLong = LONG.has(workload);
     const options: HuntOptions = {
       models: this.#plan.models.map(modelOf),
-      limits: isLong ? LONG_LIMITS : LIMITS,
+      limits: isLong ? LONG_LIMITS : LIMITS[policy.engine],
       againOneIn: AGAIN_ONE_IN,
       goOn: true,
       store: this.#store,

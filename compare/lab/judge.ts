@@ -85,7 +85,11 @@ export function withUnstable(verdict: Verdict, run: SimulatedRun, detail: string
 /** The verdicts on the crashes of one run. */
 export class Judge {
   readonly #run: SimulatedRun;
-  readonly #verdicts = new Map<Outcome, Map<string, Verdict>>();
+  /** The last verdict on each outcome, by kind of crash: events are looked at in their order. */
+  readonly #verdicts: Record<CrashKind, WeakMap<Outcome, { readonly order: number; readonly verdict: Verdict }>> = {
+    kill: new WeakMap(),
+    power: new WeakMap(),
+  };
 
   constructor(run: SimulatedRun) {
     this.#run = run;
@@ -93,17 +97,11 @@ export class Judge {
 
   verdict(crash: Crash, outcome: Outcome): Verdict {
     const order = this.#run.timeline[crash.knownAt]?.order ?? 0;
-    const key = `${crash.model.crash} ${order}`;
-    let known = this.#verdicts.get(outcome);
-    if (known === undefined) {
-      known = new Map();
-      this.#verdicts.set(outcome, known);
-    }
-    let verdict = known.get(key);
-    if (verdict === undefined) {
-      verdict = verdictOf(this.#run, crash.knownAt, crash.model.crash, outcome);
-      known.set(key, verdict);
-    }
+    const verdicts = this.#verdicts[crash.model.crash];
+    const known = verdicts.get(outcome);
+    if (known?.order === order) return known.verdict;
+    const verdict = verdictOf(this.#run, crash.knownAt, crash.model.crash, outcome);
+    verdicts.set(outcome, { order, verdict });
     return verdict;
   }
 }

@@ -41,7 +41,7 @@ export interface RecordedRecovery {
 
 const NOTHING: Cells = new Map();
 /** The tree is cut down when it has so many leaves: its images must fit into memory. */
-const LEAVES_MAX = 20_000;
+const LEAVES_MAX = 8000;
 
 /** The engine is not used any more: its largest piece of memory is for the next. */
 function discard(engine: Engine): void {

@@ -4,9 +4,14 @@
  *     names     are journaled in order: of the unsynced changes the first survive, any number
  *     growth    the new size is journaled after the data that it covers: a file grew up to some sector of some write, and
  *               everything up to there is what was written. Cutting a file is journaled likewise
+ *     zeros     the exception, seen on a real ext4 (compare/originals/power-cuts.ts): an append inside the last block
+ *               (4 KiB) allocates nothing, so its size is journaled at once and its data are not waited for: zeros from
+ *               an earlier end of the file to its new one
  *     overwritten blocks, which existed before, are written whenever the kernel likes: each is as after any of its writes
  */
+
 import type { FileDraft, FileImage } from "../disk-image.ts";
+import { PAGE_BYTES } from "../page-store.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { Dimension } from "../state-space.ts";
 import type { ModelOptions, PersistenceModel } from "./model.ts";
@@ -20,7 +25,8 @@ export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
     covered: "promised",
     faults:
       "The power fails on a journaling file system with ordered data. Unsynced changes of names survive in order, any " +
-      "number of them. A file that grew survives up to some sector, with all that was written up to there. A block that " +
+      "number of them. A file that grew survives up to some sector, with all that was written up to there, or with zeros " +
+      "behind an earlier end in the same block of 4 KiB, because nothing had to be allocated there. A block that " +
       `was overwritten (${sectorBytes} bytes) is as after any of its writes, whatever the other blocks are.`,
     spaces: ({ disk }) => [
       spaceOf(
@@ -54,7 +60,9 @@ function filePieces(disk: PendingDisk, file: PendingFile, sectorBytes: number): 
   const blocks = Math.floor(stable / sectorBytes);
   const growth = growthPiece(file, blocks * sectorBytes, sectorBytes);
   const overwritten = blockPieces(file, sectorBytes, disk.store.zero, false, blocks);
-  return growth === undefined ? overwritten : [growth, ...overwritten];
+  if (growth === undefined) return overwritten;
+  const zeros = zerosPiece(file);
+  return zeros === undefined ? [growth, ...overwritten] : [growth, zeros, ...overwritten];
 }
 
 /** How far the file grew: the image that has it, and its size there. */
@@ -89,6 +97,35 @@ function growthPiece(file: PendingFile, from: number, sectorBytes: number): File
         .reverse(),
     },
     put: (draft, value) => putEnd(draft, stages[value] as Stage, from),
+  };
+}
+
+/** Zeros from an earlier end of the file on, as long as its new end is in the same block. */
+function zerosPiece(file: PendingFile): FilePiece | undefined {
+  const starts: number[] = [];
+  const operations: number[] = [];
+  let end = file.durable.size;
+  for (const { what, after, operation } of file.pending) {
+    if (what.kind === "write" && after.size > end && end % PAGE_BYTES > 0 && what.at === end) {
+      starts.unshift(end);
+      operations.push(operation);
+    }
+    end = after.size;
+  }
+  if (starts.length === 0) return undefined;
+  return {
+    dimension: {
+      subject: `the data at the end of ${file.path}`,
+      path: file.path,
+      values: ["kept", ...starts.map((start) => `zeros from ${start} on`)],
+      lost: starts.length,
+      operations,
+    },
+    put(draft, value) {
+      const start = starts[value - 1] ?? draft.size;
+      const isSameBlock = Math.floor(start / PAGE_BYTES) === Math.floor((draft.size - 1) / PAGE_BYTES);
+      if (start < draft.size && isSameBlock) draft.write(start, new Uint8Array(draft.size - start));
+    },
   };
 }
 

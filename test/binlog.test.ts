@@ -10,6 +10,7 @@ import type { Bytes } from "../common/bytes.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { applyBinlog } from "../kv-wal/binlog/apply.ts";
 import type { RowImage, RowValue } from "../kv-wal/binlog/row-events.ts";
+import { readCall } from "../kv-wal/binlog/schema.ts";
 import { OVERFLOW } from "../kv-wal/binlog/transaction-events.ts";
 import { eachTransaction, isStatement } from "../kv-wal/binlog/transactions.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
@@ -187,6 +188,10 @@ function shown(value: RowValue): string {
   return value === null ? "NULL" : typeof value === "number" ? String(value) : `'${value}'`;
 }
 
+function textOf(args: readonly Bytes[]): string {
+  return [args[0], ...args.slice(1).map((arg) => `"${arg}"`)].join(" ");
+}
+
 /** Our reading of a binlog file: rows as mariadb-binlog prints them, statements as their text. */
 function rowText(disk: MemoryDisk, path: string): string[] {
   const text: string[] = [];
@@ -195,7 +200,7 @@ function rowText(disk: MemoryDisk, path: string): string[] {
   eachTransaction(disk.open(path, "read"), 0, ({ changes }) => {
     for (const change of changes) {
       if (isStatement(change)) {
-        text.push([change.args[0], ...change.args.slice(1).map((arg) => `"${arg}"`)].join(" "));
+        text.push(textOf(change.args));
         continue;
       }
       const verb = change.before === undefined ? "INSERT INTO" : change.after === undefined ? "DELETE FROM" : "UPDATE";
@@ -213,6 +218,8 @@ function decodedText(decoded: string): string[] {
   return decoded.split("\n").flatMap((each) => {
     const row = /^### +(.*?)( \/\*.*\*\/)?$/.exec(each)?.[1];
     if (row !== undefined) return [row.replace(/`twolog`\.`(\w+)`/, "$1")];
+    const call = readCall(each);
+    if (call !== undefined) return [textOf(call.args)];
     return /^[A-Z]+ "|^FLUSHDB$|^FLUSHALL$/.test(each) ? [each] : [];
   });
 }

@@ -51,7 +51,7 @@ export const EVENT_POSITION_AT = 13;
 export const CHECKSUM_BYTES = 4;
 const QUERY_HEADER_BYTES = 13;
 const SERVER_ID = 1;
-const NO_DATABASE = -1;
+export const NO_DATABASE = -1;
 /** Text that may become longer is counted before there is made room for it. */
 const COUNTED_BYTES_MIN = 64 * 1024;
 const SERVER_VERSION = "5.7.44-twolog";

@@ -2,8 +2,8 @@
  * Writes what the running command changes, as row images, into the events of its transaction. Rows call it where the old and
  * the new row are at hand (kv-wal/rows/), before they change the tree; old values come as bytes of the page in the pool.
  *
- *     binlog_format   ROW        every change as row images, but for FLUSHDB and SWAPDB, which are statements, as MySQL
- *                                logs TRUNCATE and ALTER: their row images would be the whole database
+ *     binlog_format   ROW        every change as row images, but for FLUSHDB and SWAPDB, which are statements in SQL (CALL of
+ *                                a procedure of the schema), as MySQL logs TRUNCATE: their images would be the whole database
  *                     STATEMENT  the effects of the command as text
  *                     MIXED      as text if the command replaces what was there whatever that was, so that running it
  *                                again changes nothing (STATEMENT_SAFE); as rows if its result depends on the old row
@@ -17,7 +17,7 @@ import { WRITE } from "../../common/command/flags.ts";
 import { NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
 import { copyBytes, writeU16, writeU32, writeU48 } from "../bytes-view.ts";
 import { RowChange } from "./row-events.ts";
-import { Table } from "./schema.ts";
+import { flushCall, swapCall, Table } from "./schema.ts";
 import type { TransactionEvents } from "./transaction-events.ts";
 
 export type BinlogFormat = "ROW" | "STATEMENT" | "MIXED";
@@ -283,13 +283,16 @@ export class BinlogCapture {
 
   /** Everything in a database is removed. */
   flushed(database: number): void {
-    this.#target.addStatement(database, ["FLUSHDB"]);
-    if (this.#target.overflowed) this.rows = false;
+    this.#call(flushCall(database));
   }
 
   /** Two databases exchange their contents. */
   swapped(a: number, b: number): void {
-    this.#target.addStatement(a, ["SWAPDB", String(a), String(b)]);
+    this.#call(swapCall(a, b));
+  }
+
+  #call(sql: string): void {
+    this.#target.addSql(sql);
     if (this.#target.overflowed) this.rows = false;
   }
 }

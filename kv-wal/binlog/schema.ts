@@ -14,6 +14,8 @@
  * Values of a row image (little-endian): SMALLINT 2 bytes, BIGINT and DOUBLE 8, ENUM 1 (the number of the type,
  * common/keyspace/keyspace.ts), LONGBLOB its length (4) and its bytes.
  *
+ * Two changes of whole databases are calls of procedures that belong to the schema: flushdb(db) and swapdb(a, b).
+ *
  * Keys and values are LONGBLOB because Redis allows 512 MiB for each. A primary key over blobs names how many bytes count:
  * InnoDB takes 3,072 in all. Two keys that agree in all of those could not both be inserted into a real table; the log
  * itself and our reader have no such limit.
@@ -124,7 +126,46 @@ export function tableMapBody({ name, columns }: TableSchema): Buffer {
   ]);
 }
 
-/** CREATE TABLE statements: a MySQL that has run them can follow the binlog's row events. */
+/** The statements for changes of whole databases. */
+export function flushCall(database: number): string {
+  return `CALL ${SCHEMA}.flushdb(${database})`;
+}
+export function swapCall(a: number, b: number): string {
+  return `CALL ${SCHEMA}.swapdb(${a}, ${b})`;
+}
+
+/** One of these statements as the command that it stands for, with its database; undefined for other text. */
+export function readCall(text: string): { database: number; args: string[] } | undefined {
+  const flush = /^CALL twolog\.flushdb\((\d+)\)$/.exec(text);
+  if (flush !== null) return { database: Number(flush[1]), args: ["FLUSHDB"] };
+  const swap = /^CALL twolog\.swapdb\((\d+), (\d+)\)$/.exec(text);
+  if (swap === null) return undefined;
+  return { database: Number(swap[1]), args: ["SWAPDB", swap[1]!, swap[2]!] };
+}
+
+/** A number that no database has: what is exchanged waits there, so that no primary key is met twice. */
+const NO_DB = 65535;
+
+function proceduresAsSql(): string[] {
+  const each = (statement: (name: string) => string) => TABLES.map(({ name }) => `  ${statement(name)};`);
+  return [
+    "DELIMITER //",
+    "CREATE PROCEDURE flushdb(gone SMALLINT UNSIGNED) BEGIN",
+    ...each((name) => `DELETE FROM ${name} WHERE db = gone`),
+    "END //",
+    "CREATE PROCEDURE swapdb(a SMALLINT UNSIGNED, b SMALLINT UNSIGNED) BEGIN",
+    ...each((name) => `UPDATE ${name} SET db = ${NO_DB} WHERE db = a`),
+    ...each((name) => `UPDATE ${name} SET db = a WHERE db = b`),
+    ...each((name) => `UPDATE ${name} SET db = b WHERE db = ${NO_DB}`),
+    "END //",
+    "DELIMITER ;",
+  ];
+}
+
+/**
+ * Tables and procedures as SQL: a MySQL or MariaDB that has run this can run what mariadb-binlog makes of the binlog in ROW
+ * format.
+ */
 export function schemaAsSql(): string[] {
   const lines = [`CREATE DATABASE IF NOT EXISTS ${SCHEMA};`, `USE ${SCHEMA};`];
   for (const { name, columns, primaryKey } of TABLES) {
@@ -132,5 +173,5 @@ export function schemaAsSql(): string[] {
     for (const each of columns) lines.push(`  ${each.name.padEnd(9)} ${each.sql},`);
     lines.push(`  PRIMARY KEY (${primaryKey})`, ") ENGINE = InnoDB;");
   }
-  return lines;
+  return [...lines, ...proceduresAsSql()];
 }

@@ -29,6 +29,7 @@ import {
   EVENT_HEADER_BYTES,
   EVENT_POSITION_AT,
   eventSize,
+  NO_DATABASE,
   queryBytesMax,
   seal,
   writeQuery,
@@ -217,6 +218,11 @@ export class TransactionEvents {
     writeU32(buffer, at + EVENT_POSITION_AT, (this.#base + at + size) >>> 0);
     if (endsStatement) writeU16(buffer, at + FLAGS_AT, STATEMENT_END);
     this.#length = seal(buffer, at, this.#length);
+  }
+
+  /** Adds a statement that is SQL. */
+  addSql(text: string): void {
+    this.addStatement(NO_DATABASE, [text]);
   }
 
   /** Adds a command as text. */

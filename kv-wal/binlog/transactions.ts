@@ -12,6 +12,7 @@ import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "./binlog-files.t
 import { type BinlogEnd, readBinlog } from "./binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType, readQuery } from "./events.ts";
 import { type ChangedRow, readRows } from "./row-events.ts";
+import { readCall } from "./schema.ts";
 
 /** A command as text, in a database. */
 export interface Statement {
@@ -70,6 +71,8 @@ function isBegin(buffer: Buffer, at: number, end: number): boolean {
 
 function statementOf(path: string, buffer: Buffer, at: number, end: number, position: number): Statement {
   const { database, text } = readQuery(buffer, at, end);
+  const call = database === "" ? readCall(text) : undefined;
+  if (call !== undefined) return call;
   const index = /^db(\d+)$/.exec(database)?.[1];
   const args = splitArguments(text);
   if (index === undefined || args === undefined || args.length === 0) {

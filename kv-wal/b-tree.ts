@@ -350,10 +350,12 @@ export class BTree {
     const arena = this.#arena;
     this.#pool.beginOperation();
     const from = this.#pool.fetch(page);
-    const base = from * PAGE_SIZE;
-    const level = arena.levelOf(base);
-    // Every key of the page leads to it, even a node's first one: it was made of the least key that the page had.
-    const record = arena.recordAt(base, 0);
+    const level = arena.levelOf(from * PAGE_SIZE);
+    // A row below leads to the page; a node's first key may not (T2).
+    let record = arena.recordAt(from * PAGE_SIZE, 0);
+    for (let above = level; above > 0; above--) {
+      record = arena.recordAt(this.#pool.fetch(arena.childOf(record)) * PAGE_SIZE, 0);
+    }
     const at = record >> 2;
     const tailAt = record + RECORD_TAIL_AT;
     const tail = sliceBytes(arena.bytes, tailAt, tailAt + arena.tailLength(record));

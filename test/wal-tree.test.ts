@@ -6,9 +6,9 @@ import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { BulkLoad } from "../kv-wal/bulk-load.ts";
 import { SpaceCheck } from "../kv-wal/check.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
-import { PAGE_SIZE, RECORD_SYSTEM_BYTES, RECORD_TAIL_AT } from "../kv-wal/page.ts";
+import { PAGE_SIZE, PageType, RECORD_SYSTEM_BYTES, RECORD_TAIL_AT } from "../kv-wal/page.ts";
 import { Kind } from "../kv-wal/rows/layout.ts";
-import { ROOT_PAGE } from "../kv-wal/space-header.ts";
+import { FIRST_PAGES, ROOT_PAGE } from "../kv-wal/space-header.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
 import { openWal, runOn } from "./support/wal-fixture.ts";
 
@@ -101,6 +101,38 @@ t.test("random operations leave what a sorted list has", async (t) => {
   t.pass("60 runs");
 });
 
+t.test("so do committed ones, when the machine has crashed", async (t) => {
+  const crash = fc.constantFrom("killed", "power lost");
+  fc.assert(
+    fc.property(fc.array(fc.array(operation, { maxLength: 8 }), { maxLength: 30 }), crash, (transactions, how) => {
+      const disk = new MemoryDisk();
+      const engine = openWal(disk);
+      const model: Model = new Map();
+      for (const [n, operations] of transactions.entries()) {
+        commit(engine, () => {
+          for (const step of operations) {
+            if ("put" in step) {
+              const { low, tail } = step.put;
+              put(engine, low, tail, step.length);
+              model.set(nameOf(low, tail), { low, tail, length: step.length });
+            } else if (remove(engine, step.remove.low, step.remove.tail)) {
+              model.delete(nameOf(step.remove.low, step.remove.tail));
+            }
+          }
+        });
+        if (n % 7 === 3) engine.storage.cleaner.cleanAll();
+      }
+      const again = openWal(how === "killed" ? disk.clone() : disk.afterPowerLoss());
+      const found = contents(again);
+      if (found.join("\n") !== expected(model).join("\n")) throw new Error(`contents: ${found.length} rows`);
+      const wrong = problems(again);
+      if (wrong.length > 0) throw new Error(wrong.join("; "));
+    }),
+    { seed: 20_260_803, numRuns: 60 },
+  );
+  t.pass("60 runs");
+});
+
 t.test("data ten times larger than the pool", async (t) => {
   const engine = openWal(new MemoryDisk());
   const { storage } = engine;
@@ -146,6 +178,20 @@ function heightOf(engine: WalEngine): number {
   return pool.arena.levelOf(pool.fetch(ROOT_PAGE) * PAGE_SIZE);
 }
 
+/** Moves every page of the tree, leaves and nodes, to another place; returns how many. */
+function moveAll(engine: WalEngine): number {
+  const { pool, header, tree, redo } = engine.storage;
+  const pages: number[] = [];
+  for (let page = FIRST_PAGES; page < header.pages; page++) {
+    pool.beginOperation();
+    const type = pool.arena.typeOf(pool.fetch(page) * PAGE_SIZE);
+    if (type === PageType.LEAF || type === PageType.NODE) pages.push(page);
+  }
+  for (const page of pages) tree.move(page);
+  redo.flushNow();
+  return pages.length;
+}
+
 t.test("a tree of several levels grows and shrinks in waves, with crashes in between", async (t) => {
   const below = pseudoRandom(7);
   let disk = new MemoryDisk();
@@ -164,6 +210,7 @@ t.test("a tree of several levels grows and shrinks in waves, with crashes in bet
     } else if (remove(engine, low, tail) !== model.delete(name)) t.fail(`${name}: removed, or not`);
   };
   let merges = 0;
+  let moved = 0;
   const heights: number[] = [];
   for (let wave = 0; wave < 8; wave++) {
     for (let n = 0; n < 40; n++) {
@@ -172,6 +219,7 @@ t.test("a tree of several levels grows and shrinks in waves, with crashes in bet
       });
     }
     heights.push(heightOf(engine));
+    if (wave % 4 === 1) moved += moveAll(engine);
     merges += engine.storage.tree.merges;
     disk = wave % 2 === 0 ? disk.afterPowerLoss() : disk.clone();
     engine = openWal(disk);
@@ -182,6 +230,7 @@ t.test("a tree of several levels grows and shrinks in waves, with crashes in bet
     for (const [name, { low, tail }] of model) if (!remove(engine, low, tail)) t.fail(`${name} is not there`);
   });
   t.ok(merges > 100, `${merges} merges`);
+  t.ok(moved > 200, `${moved} pages moved`);
   t.ok(Math.max(...heights) >= 2, `heights ${heights}`);
   t.equal(heightOf(engine), 0, "an empty tree is a leaf");
   t.same(problems(engine), []);

@@ -59,15 +59,17 @@ export async function runCrashes(
   const worker = async (number: number): Promise<void> => {
     for (let next = source.next(); next.done !== true; next = source.next()) {
       const state = next.value;
+      const order = ++states;
       const result = await check.run(state, number);
-      states++;
       progress.advance(1, `${state.model.name}, after operation ${state.point} of ${points.operations.length}`);
       if (result.ok) continue;
       failed++;
-      failing.push({ state, reason: result.reason, number: states, ms: performance.now() - startedAt });
+      failing.push({ state, reason: result.reason, number: order, ms: performance.now() - startedAt });
     }
   };
   await Promise.all(Array.from({ length: plan.workers }, (_, index) => worker(index)));
+  // Not in the order in which the checks ended: the same seed finds the same bug first.
+  failing.sort((a, b) => a.number - b.number);
   for (const { state, reason, number, ms } of failing) {
     const known = bugs.find((bug) => explains(points, bug, state));
     if (known !== undefined || bugs.length >= BUGS_MAX) {

@@ -58,6 +58,8 @@ export async function makeMariadbTemplate(): Promise<string> {
       `--datadir=${folder}`,
       "--auth-root-authentication-method=normal",
       "--skip-test-db",
+      // Two servers with one temporary folder delete each other's tables.
+      `--tmpdir=${makeTemporary(folder)}`,
       ...FILES,
     ],
     { encoding: "utf8" },

@@ -393,13 +393,30 @@ function valuesOf(lines: readonly string[]): string[] {
     .sort();
 }
 
-function play(t: Test, seed: number, clients: number, steps: number, directives: Record<string, string> = {}): Bank {
+/** The power goes, with whatever is open: what was committed is there, and nothing else. */
+function judgeCrash(bank: Bank, step: number): void {
+  const { keyspace, storage } = openWal(bank.sessions.host.memory.afterPowerLoss());
+  const found = valuesOf(contentsOf(keyspace));
+  const expected = stored(bank.committed);
+  if (found.join() !== expected.join()) bank.problems.push(`crash after step ${step}: ${found}, not ${expected}`);
+  if (storage.versions.inUse !== 0) bank.problems.push(`crash after step ${step}: somebody is still there`);
+}
+
+function play(
+  t: Test,
+  seed: number,
+  clients: number,
+  steps: number,
+  crashEvery: number,
+  directives: Record<string, string> = {},
+): Bank {
   const bank = new Bank(seed, clients, directives);
   const { host, engine } = bank.sessions;
   for (let step = 0; step < steps && bank.problems.length === 0; step++) {
     const client = bank.one(bank.clients);
     if (client.asked === undefined) client.step();
     if (step % 100 === 99) host.pass(25);
+    if (step % crashEvery === crashEvery - 1) judgeCrash(bank, step);
     if (step % 2000 === 1999) bank.problems.push(...engine.transactions.locks.check());
     if (bank.sessions.failure !== undefined) throw bank.sessions.failure;
   }
@@ -419,7 +436,7 @@ function play(t: Test, seed: number, clients: number, steps: number, directives:
 }
 
 t.test("a thousand clients", async (t) => {
-  const bank = play(t, 1, 1000, 20_000);
+  const bank = play(t, 1, 1000, 20_000, 5000);
   const { engine, host } = bank.sessions;
   t.ok(bank.deadlocks > 20, `${bank.deadlocks} deadlocks`);
   t.ok(engine.transactions.locks.waits > 1000, `${engine.transactions.locks.waits} waits`);
@@ -431,7 +448,7 @@ t.test("a thousand clients", async (t) => {
 
 t.test("few clients, many seeds, with lock timeouts", async (t) => {
   for (let seed = 100; seed < 120; seed++) {
-    const bank = play(t, seed, 12, 1500, { "lock-wait-timeout": "1" });
+    const bank = play(t, seed, 12, 1500, 250, { "lock-wait-timeout": "1" });
     t.same(checkWal(bank.sessions.host.disk), [], `seed ${seed}: the checker finds nothing in what a crash leaves`);
   }
 });

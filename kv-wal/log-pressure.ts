@@ -7,7 +7,8 @@
  *                                 written      batch           write wait       pages itself, in place (page-cleaner.ts)
  *
  * The last part is for that: one command can need more than any reserve, and active expiry, purge and marks of commits have
- * nobody who could wait. In a log of less than two megabytes the reserve is two mini-transactions instead.
+ * nobody who could wait. In a log of less than two megabytes the reserve is two mini-transactions instead; in the smallest
+ * ones, where these leave nothing, commands wait half way to where pages are written in place.
  */
 import type { Call } from "../common/command/call.ts";
 import type { Client } from "../common/command/session.ts";
@@ -41,7 +42,8 @@ export class LogPressure {
   /** The log has its size. */
   open(): void {
     const { ageMax } = this.#redo;
-    this.#limit = Math.max(Math.min(ageMax * WAITS_FROM, ageMax - 2 * GROUP_BYTES_MAX), 0);
+    const largest = Math.min(ageMax * WAITS_FROM, ageMax - 2 * GROUP_BYTES_MAX);
+    this.#limit = Math.max(largest, (ageMax - GROUP_BYTES_MAX) / 2);
   }
 
   get isHigh(): boolean {

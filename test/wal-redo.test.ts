@@ -162,6 +162,17 @@ t.test("policies: when the redo log is written and synced", async (t) => {
   }
 });
 
+t.test("even the smallest log lets many commands in before they wait", async (t) => {
+  const sessions = new Sessions(new MemoryDisk(), { "redo-log-file-size": "256kb", "redo-log-files-in-group": "1" });
+  for (let n = 0; n < 300; n++) {
+    const writer = sessions.of("writer");
+    const answer = writer.ask(`SET key${n % 20} ${"v".repeat(500)}`) || writer.take();
+    if (answer !== "+OK") t.fail(`write ${n}: ${answer}`);
+  }
+  const [, waits] = /redo_log_waits:(\d+)/.exec(sessions.ask("writer", "INFO wal")) ?? [];
+  t.ok(Number(waits) > 0 && Number(waits) < 60, `${waits} of 300 have waited`);
+});
+
 t.test("a full log makes writers wait; readers go on, and nothing is lost", async (t) => {
   const syncs: (() => void)[] = [];
   const disk = new MemoryDisk((complete) => syncs.push(complete));

@@ -91,7 +91,7 @@ export class CuttableDisk {
 
   remove(): void {
     process.removeListener("exit", this.#stop);
-    if (this.#isMounted) spawnSync("umount", ["-l", this.path]);
+    if (this.#isMounted) works("umount", ["-l", this.path]);
     this.#isMounted = false;
   }
 }

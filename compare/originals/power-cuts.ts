@@ -3,7 +3,7 @@
  * programs, N times each at a random moment, and looks whether each folder that is there after the next mount is one that
  * the models allow. Exit status 0: all are; 1: one is not; 2: this machine does not let us.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CrashPoints, imageOfTree } from "../crash-program/crash-points.ts";
@@ -96,7 +96,11 @@ function subjectsHere(print: (line: string) => void): CutSubject[] {
     subjects.push(serverSubject(ownEngine(policy("aof", name))));
   }
   for (const name of ["1/1", "2/0"]) subjects.push(serverSubject(ownEngine(policy("wal", name))));
-  for (const name of ["key-value-store.js", "key-value-store-fixed.js"]) subjects.push(programSubject(name));
+  for (const name of ["key-value-store.js", "key-value-store-fixed.js"]) {
+    const path = examplePath(name);
+    if (existsSync(path)) subjects.push(programSubject(name, path));
+    else print(`${path} is not installed: no power cuts under it`);
+  }
   return subjects;
 }
 
@@ -128,11 +132,14 @@ function serverSubject(server: CrashedServer): CutSubject {
   };
 }
 
-function programSubject(name: string): CutSubject {
-  // The examples are not compiled: they are beside the sources.
+/** The examples are not compiled: they are beside the sources. */
+function examplePath(name: string): string {
   const here = fileURLToPath(import.meta.url);
-  const program = here.endsWith(".js") ? `../../../compare/examples/${name}` : `../examples/${name}`;
-  const path = fileURLToPath(new URL(program, import.meta.url));
+  const path = here.endsWith(".js") ? `../../../compare/examples/${name}` : `../examples/${name}`;
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+function programSubject(name: string, path: string): CutSubject {
   return {
     name: `examples/${name}`,
     cutMs: PROGRAM_CUT_MS,

@@ -43,7 +43,7 @@ export interface RestoreParts {
   readonly until: Until;
 }
 
-export async function restore({ backup, binlogs, host, config, until }: RestoreParts): Promise<Restored> {
+export function restore({ backup, binlogs, host, config, until }: RestoreParts): Promise<Restored> {
   const manifest = readManifest(backup);
   const chain = new BinlogChain(binlogs);
   refuseUnreachable(chain, binlogs, manifest.binlog, Date.parse(manifest.time), until);
@@ -66,9 +66,10 @@ export async function restore({ backup, binlogs, host, config, until }: RestoreP
     seconds = transaction.seconds;
     return true;
   });
-  await engine.close();
-  host.disk.syncDir("");
-  return { transactions, place, seconds };
+  return engine.close().then(() => {
+    host.disk.syncDir("");
+    return { transactions, place, seconds };
+  });
 }
 
 function isBehind(transaction: LoggedTransaction, file: number, until: Until): boolean {

@@ -75,7 +75,9 @@ export class Interleaving implements TransactionControl {
       return true;
     }
     if (call.command.about.group === "transactions" && isControl(call)) {
-      this.#occupied(() => invoke(call, call.command, call.args));
+      this.#storage.transactions.isOccupied = true;
+      invoke(call, call.command, call.args);
+      this.#storage.transactions.isOccupied = false;
       return true;
     }
     return transaction === undefined ? this.#runAlone(call) : this.#runInside(transaction, call);
@@ -125,18 +127,12 @@ export class Interleaving implements TransactionControl {
   }
 
   #look(call: Call, view: ReadView | undefined): void {
-    const { versions } = this.#storage;
+    const { versions, transactions } = this.#storage;
     versions.view = view;
-    this.#occupied(() => this.#runner.look(call));
-    versions.view = undefined;
-  }
-
-  /** No group goes on in the middle of it. */
-  #occupied(run: () => void): void {
-    const { transactions } = this.#storage;
     transactions.isOccupied = true;
-    run();
+    this.#runner.look(call);
     transactions.isOccupied = false;
+    versions.view = undefined;
   }
 
   /** Takes the locks in their order; false: the owner waits for one, or was the victim of a deadlock. */
@@ -157,6 +153,7 @@ export class Interleaving implements TransactionControl {
       if (cycle === undefined) return true;
       this.deadlocks++;
       let victim = owner;
+      // Every owner in the table of this engine is a participant.
       for (const other of cycle) if (other.changes < victim.changes) victim = other as Participant;
       this.locks.cancel(victim);
       victim.cancelTimer();

@@ -88,6 +88,7 @@ export class OverlayDisk implements Disk {
   /** Files that were opened or made here; undefined: the file below is removed here. */
   readonly #files = new Map<string, OverlayContent | undefined>();
   readonly #folders = new Set<string>([""]);
+  #closed = false;
 
   constructor(below: Disk) {
     this.#below = below;
@@ -99,7 +100,7 @@ export class OverlayDisk implements Disk {
     if (exists && mode === "create") throw new DiskFailure("open", path, "EEXIST");
     if (!exists && (mode === "read" || mode === "update")) throw new DiskFailure("open", path, "ENOENT");
     if (!exists) this.#needFolder("open", folderOf(path));
-    return new OverlayFile(path, this.#contentOf(path, exists), mode);
+    return new OverlayFile(path, this.#contentOf(path, exists), mode, this);
   }
 
   #contentOf(path: string, exists: boolean): OverlayContent {
@@ -159,8 +160,13 @@ export class OverlayDisk implements Disk {
     return this.#below.lock(path);
   }
 
-  /** Closes the files below. Nothing of this disk may be used afterwards. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** Closes the files below. Nothing of this disk may be used afterwards; who waits for a sync is not answered any more. */
   close(): void {
+    this.#closed = true;
     for (const content of this.#files.values()) content?.below?.close();
     this.#files.clear();
   }
@@ -170,9 +176,11 @@ class OverlayFile implements DiskFile {
   readonly path: string;
   readonly #content: OverlayContent;
   readonly #mode: OpenMode;
+  readonly #disk: OverlayDisk;
 
-  constructor(path: string, content: OverlayContent, mode: OpenMode) {
+  constructor(path: string, content: OverlayContent, mode: OpenMode, disk: OverlayDisk) {
     this.path = path;
+    this.#disk = disk;
     this.#content = content;
     this.#mode = mode;
   }
@@ -188,7 +196,9 @@ class OverlayFile implements DiskFile {
     this.#content.write(at, bytes);
   }
   sync(done: (failure: DiskFailure | undefined) => void): void {
-    void Promise.resolve().then(() => done(undefined));
+    void Promise.resolve().then(() => {
+      if (!this.#disk.isClosed) done(undefined);
+    });
   }
   syncNow(): void {}
   truncate(size: number): void {

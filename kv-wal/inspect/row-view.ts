@@ -1,7 +1,7 @@
 /** Records of tree pages and undo pages, field by field, with what a row means (rows/layout.ts). */
 import { toText } from "../../common/bytes.ts";
 import { Type } from "../../common/keyspace/keyspace.ts";
-import { readU32, readU48 } from "../bytes-view.ts";
+import { readU32 } from "../bytes-view.ts";
 import { REFERENCE_BYTES, readReference } from "../overflow.ts";
 import {
   type Arena,
@@ -33,7 +33,6 @@ import {
   Undo,
 } from "../undo-log.ts";
 import type { FieldReader } from "./listing.ts";
-import { textOf } from "./listing.ts";
 
 const TYPE_NAMES = new Map(Object.entries(Type).map(([name, type]) => [type as number, name.toLowerCase()]));
 
@@ -152,14 +151,6 @@ function showInsert(reader: FieldReader, at: number): void {
   reader.add(at + UNDO_BODY_AT, 12, "key", keyMeaning(words[0]!, words[1]!, words[2]!));
   const tail = reader.number(at + UNDO_TAIL_LENGTH_AT, 2, "tail-length");
   if (tail > 0) reader.text(at + UNDO_TAIL_AT, tail, "tail");
-}
-
-/** A row in a line: "directory, database 0, hash 1f3c "key" = …". */
-export function rowInShort(arena: Arena, record: number): string {
-  const at = record >> 2;
-  const [hi, mid, low] = [arena.words[at]!, arena.words[at + 1]!, arena.words[at + 2]!];
-  const tail = textOf(arena.bytes, record + RECORD_TAIL_AT, arena.tailLength(record));
-  return `${keyMeaning(hi, mid, low)} ${tail}, transaction ${readU48(arena.bytes, arena.valueAt(record) - RECORD_SYSTEM_BYTES)}`;
 }
 
 /** The first bytes of a key, for the tree. */

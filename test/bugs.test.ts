@@ -15,7 +15,7 @@ const SLICE: readonly (readonly [pitfall: number, engine: string, oracle: string
   [4, "wal", "refused"],
   [7, "aof", "refused"],
   [8, "aof", "refused"],
-  [16, "wal", "lost write"],
+  [16, "wal", "refused"],
   [20, "aof", "lost write"],
   [28, "wal", "lost write"],
   [29, "aof", "vanished read"],

@@ -127,10 +127,14 @@ export function smallest(plan: Hunt, options: { seed: number; limitMs?: number }
   return undefined;
 }
 
+/** A small redo log, but with room for more than one command at a time. */
+const ROOM = { "redo-log-file-size": "512kb" };
+
 /** The run that a seed means. */
 export function huntPlan(plan: Hunt, seed: number): RunPlan {
   const size = { clients: plan.clients ?? 3, operations: plan.operations ?? 16 };
-  const usual = powerPlan(plan.policy, seed, size, { ...SMALL[plan.policy.engine], ...plan.directives });
+  const directives = { ...SMALL[plan.policy.engine], ...(plan.policy.engine === "wal" && ROOM), ...plan.directives };
+  const usual = powerPlan(plan.policy, seed, size, directives);
   return {
     ...usual,
     ...(plan.batch !== undefined && { batch: plan.batch }),

@@ -13,7 +13,7 @@ import { makeFolder, removeFolder } from "../server-process.ts";
 import { encodeCommand } from "../simulated-run.ts";
 
 const WARM_UP = 100;
-const MEASURED_MS = 700;
+const MEASURED_MS = 300;
 
 /** A client in this process that sends the next command when it is answered. */
 class LoopClient implements Transport {

@@ -38,7 +38,10 @@ interface OriginalsFlags {
   readonly model: string;
 }
 
-type CompareFlags = CompareOptions & ClaimsOptions & OriginalsFlags & LabOptions & { claims?: true; orders?: true; bugs?: true };
+type CompareFlags = CompareOptions &
+  ClaimsOptions &
+  OriginalsFlags &
+  LabOptions & { claims?: true; orders?: true; bugs?: true };
 
 function isLab({ campaign, replay, merge }: LabOptions): boolean {
   return campaign !== undefined || replay !== undefined || merge !== undefined;

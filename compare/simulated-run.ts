@@ -10,6 +10,7 @@ import { present } from "../common/assert.ts";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
 import { COMMANDS } from "../common/commands/table.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { DiskFailure } from "../common/errors.ts";
 import { Server } from "../common/server/server.ts";
 import type { Transport } from "../common/server/transport.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
@@ -91,7 +92,14 @@ export function simulate(plan: RunPlan): SimulatedRun {
   let failure: unknown;
   const config = configFor(plan.policy.engine, { ...plan.policy.directives, ...plan.directives });
   const engine = (plan.create ?? createEngine)(plan.policy.engine, host, config);
-  engine.recover();
+  const setupClient = plan.script?.clients.length ?? plan.clients;
+  try {
+    engine.recover();
+  } catch (error) {
+    if (!(error instanceof DiskFailure)) throw error;
+    const { timeline, longestSyncMs } = host;
+    return { plan, timeline, history, setupClient, longestSyncMs, failure: error };
+  }
   const server = new Server({
     engine,
     host,
@@ -106,7 +114,7 @@ export function simulate(plan: RunPlan): SimulatedRun {
 
   const context = { simulation, host, history, server };
   const clients: ScriptedClient[] = [];
-  const count = plan.script?.clients.length ?? plan.clients;
+  const count = setupClient;
   let waiting = 1;
   const finished = (): void => {
     waiting--;
@@ -139,7 +147,7 @@ export function simulate(plan: RunPlan): SimulatedRun {
     plan,
     timeline: host.timeline,
     history,
-    setupClient: count,
+    setupClient,
     longestSyncMs: host.longestSyncMs,
     failure,
   };
@@ -167,6 +175,12 @@ class Steps implements Source {
   pauseMs(): number | undefined {
     return this.#steps[this.#next]?.afterMs;
   }
+}
+
+/** Bytes that are sent together, and the interactive transaction whose last command they are. */
+interface Piece {
+  text: Bytes;
+  readonly ends: Operation | undefined;
 }
 
 interface Context {
@@ -230,17 +244,22 @@ class ScriptedClient implements Transport {
     const { simulation, history } = this.#context;
     const count = Math.min(this.#left, 1 + simulation.random.below(this.#batch));
     this.#left -= count;
-    const pieces: Bytes[] = [""];
+    const pieces: Piece[] = [{ text: "", ends: undefined }];
     const batch: Operation[] = [];
     for (let index = 0; index < count; index++) {
       const operation = history.send(this.#client, this.#source.next(), simulation.monotonic());
-      if (operation.kind === "interactive") pieces.push(...operation.commands.map(encodeCommand), "");
-      else pieces[pieces.length - 1] += encodeOperation(operation);
+      if (operation.kind === "interactive") {
+        const commands = operation.commands.map(encodeCommand);
+        pieces.push(
+          ...commands.map((text, at) => ({ text, ends: at === commands.length - 1 ? operation : undefined })),
+        );
+        pieces.push({ text: "", ends: undefined });
+      } else (pieces.at(-1) as Piece).text += encodeOperation(operation);
       batch.push(operation);
       const replies = repliesOf(operation);
       for (let reply = 1; reply <= replies; reply++) this.#expected.push({ operation, isLast: reply === replies });
     }
-    if (pieces.length === 1) this.#sendPieces(toBuffer(pieces[0] ?? ""), batch);
+    if (pieces.length === 1) this.#sendPieces(toBuffer(pieces[0]?.text ?? ""), batch);
     else this.#sendOneByOne(pieces, batch);
   }
 
@@ -257,15 +276,15 @@ class ScriptedClient implements Transport {
   }
 
   /** An interactive transaction goes command by command, so that other clients come in between. */
-  #sendOneByOne(pieces: readonly Bytes[], batch: readonly Operation[]): void {
+  #sendOneByOne(pieces: readonly Piece[], batch: readonly Operation[]): void {
     const { simulation, host, history } = this.#context;
     let delayMs = 0;
-    for (const [index, piece] of pieces.entries()) {
+    for (const [index, { text, ends }] of pieces.entries()) {
       delayMs += simulation.random.between(0.1, 0.8);
       simulation.after(delayMs, () => {
         if (index === 0) for (const operation of batch) operation.arrived = host.timeline.length;
-        if (index === pieces.length - 1) for (const operation of batch) operation.completed = history.now;
-        if (piece !== "") this.#receive(toBuffer(piece));
+        if (ends !== undefined) ends.completed = history.now;
+        if (text !== "") this.#receive(toBuffer(text));
       });
     }
   }

@@ -23,17 +23,22 @@ export interface CheckProblem {
   readonly detail: string;
 }
 
-/** Looks at a recovered engine, its disk and what it holds. */
-export type Check = (engine: Engine, disk: Disk, config: Config, cells: Cells) => readonly CheckProblem[];
+export interface Check {
+  /** One disk in so many is checked; its digest says which. */
+  readonly oneIn: number;
+  /** Looks at a recovered engine, its disk and what it holds. */
+  look(engine: Engine, disk: Disk, config: Config, cells: Cells): readonly CheckProblem[];
+}
 
 /** All checks that apply, of one recovery in `oneIn`. */
 export function everyCheck(oneIn: number): Check {
-  let recoveries = 0;
-  return (engine, disk, config, cells) => {
-    if (recoveries++ % oneIn !== 0) return [];
-    if (!(engine instanceof WalEngine)) return aofProblems(disk);
-    const isStrict = config.number("flush-log-at-trx-commit") === 1 && config.number("sync-binlog") === 1;
-    return [...spaceProblems(engine), ...(isStrict ? binlogProblems(disk, config, cells) : [])];
+  return {
+    oneIn,
+    look(engine, disk, config, cells) {
+      if (!(engine instanceof WalEngine)) return aofProblems(disk);
+      const isStrict = config.number("flush-log-at-trx-commit") === 1 && config.number("sync-binlog") === 1;
+      return [...spaceProblems(engine), ...(isStrict ? binlogProblems(disk, config, cells) : [])];
+    },
   };
 }
 

@@ -90,7 +90,6 @@ class Hunter {
   readonly #options: HuntOptions;
   readonly #started: number;
   readonly #subject: Subject;
-  readonly #random: SeededRandom;
   readonly #seen: Set<number>;
   readonly #judge: Judge;
   readonly #tallies = new Map<string, Tally>();
@@ -105,7 +104,6 @@ class Hunter {
     this.#started = started;
     this.#subject = options.subject ?? new Subject(run.plan, options.check);
     this.#judge = new Judge(run);
-    this.#random = new SeededRandom(run.plan.seed);
     this.#seen = options.seen ?? new Set();
   }
 
@@ -143,7 +141,8 @@ class Hunter {
     const outcome = this.#subject.outcomeOf(crash.image);
     let verdict = this.#judge.verdict(crash, outcome);
     const { againOneIn } = this.#options;
-    if (isNew && againOneIn > 0 && outcome.refused === undefined && this.#random.oneIn(againOneIn)) {
+    // Chosen by the disk, not by chance: a chunk of a campaign gives the same wherever it runs.
+    if (isNew && againOneIn > 0 && outcome.refused === undefined && digest % againOneIn === 0) {
       verdict = this.#again(crash, verdict);
     }
     this.#count(crash, verdict);
@@ -154,7 +153,8 @@ class Hunter {
 
   /** I7: whatever happens to a recovery, the next gives the same. */
   #again(crash: Crash, verdict: Verdict): Verdict {
-    const again = convergence(this.#subject, crash.image, crash.model, this.#options.limits, this.#random);
+    const random = new SeededRandom(crash.image.digest % 2 ** 32);
+    const again = convergence(this.#subject, crash.image, crash.model, this.#options.limits, random);
     this.#nested += again.images.length;
     for (const { digest } of again.images) {
       if (this.#seen.has(digest)) continue;

@@ -83,11 +83,12 @@ export function* enumerate(space: StateSpace, limits: EnumerationLimits, random:
     return;
   }
   const seen = new Set<string>();
+  let repeats = 0;
   for (const choice of chosen(dimensions, random)) {
     const key = choice.join();
     if (seen.has(key)) {
-      // A space much larger than the limit repeats itself seldom; one that does is nearly exhausted.
-      if (seen.size * 4 > limits.sampled * 3) return;
+      // A space that repeats itself so often is nearly exhausted.
+      if (++repeats > limits.sampled) return;
       continue;
     }
     seen.add(key);
@@ -108,8 +109,6 @@ function* all(dimensions: readonly Dimension[]): Generator<Choice> {
   }
 }
 
-const REPEATS_MAX = 10_000;
-
 function* chosen(dimensions: readonly Dimension[], random: SeededRandom): Generator<Choice> {
   const kept = dimensions.map(() => 0);
   const lost = dimensions.map((dimension) => dimension.lost);
@@ -124,7 +123,7 @@ function* chosen(dimensions: readonly Dimension[], random: SeededRandom): Genera
       yield dimensions.map((dimension, index) => ((index & bit) === side ? dimension.lost : 0));
     }
   }
-  for (let repeats = 0; repeats < REPEATS_MAX; repeats++) {
+  for (;;) {
     // Half of the states lose about as much as they keep, the others little.
     const oneIn = random.oneIn(2) ? 2 : 2 + random.below(dimensions.length);
     yield dimensions.map(({ values }) => (random.oneIn(oneIn) ? random.below(values.length) : 0));

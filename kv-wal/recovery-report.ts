@@ -10,8 +10,8 @@ import type { Clock } from "../common/host.ts";
 export type Tell = (line: string) => void;
 
 const PROGRESS_EVERY_MS = 5000;
-/** Looking at the clock costs more than a mini-transaction: it is done once in so many steps. */
-const STEPS_BETWEEN_LOOKS = 256;
+/** Looking at the clock costs more than a small step: it is done once in so many. */
+const STEPS_BETWEEN_LOOKS = 64;
 
 export class RecoveryReport {
   readonly lines: string[] = [];
@@ -48,7 +48,7 @@ export class RecoveryReport {
     this.#toldAt = now;
   }
 
-  /** `done` of `total` is done; told every few seconds. Cheap enough for each mini-transaction. */
+  /** `done` of `total` is done; told every few seconds. Cheap enough for each page or change. */
   progress(what: string, done: number, total: number): void {
     if (++this.#steps % STEPS_BETWEEN_LOOKS !== 0) return;
     const now = this.#clock.monotonic();

@@ -10,6 +10,7 @@ import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { binlogPath } from "../kv-wal/binlog/binlog-files.ts";
 import { readBinlog } from "../kv-wal/binlog/binlog-reader.ts";
 import { slotOffset } from "../kv-wal/checkpoint-slot.ts";
+import { DOUBLEWRITE_HEADER_BYTES, DOUBLEWRITE_PAGES_AT } from "../kv-wal/doublewrite.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
 import { checkFolder } from "../kv-wal/inspect/check-folder.ts";
 import { describeProblem } from "../kv-wal/inspect/problem.ts";
@@ -198,5 +199,25 @@ t.test("a flipped bit", async (t) => {
     await damage(t, killed, content, events);
     const size = killed.open("wal/binlog.index", "read").size();
     await damage(t, killed, content, [{ path: "wal/binlog.index", from: 0, to: size, unit: 1e9, bits: 40 }]);
+  });
+
+  t.test("in the doublewrite file, when a page in place is torn: repaired from a whole copy only", async (t) => {
+    const header = Buffer.alloc(DOUBLEWRITE_HEADER_BYTES);
+    killed.open("wal/doublewrite", "read").read(0, header);
+    const count = header.readUInt16LE(14);
+    t.ok(count > 0);
+    for (let i = 0; i < count; i++) {
+      const page = header.readUInt32LE(DOUBLEWRITE_PAGES_AT + 4 * i);
+      const torn = killed.clone();
+      const space = torn.open("wal/space", "update");
+      space.write(page * PAGE_SIZE + 8192, Buffer.alloc(512, "torn"));
+      space.close();
+      t.equal(serve(torn.clone()), content, `page ${page} is repaired`);
+      const copyAt = DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE;
+      for (const offset of [copyAt + 4000, 20, 3000]) {
+        const served = serve(flip(torn, "wal/doublewrite", offset, 3));
+        t.match(served, { path: "wal/space", offset: page * PAGE_SIZE }, `copy and page ${page} are damaged`);
+      }
+    }
   });
 });

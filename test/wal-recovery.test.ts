@@ -5,8 +5,11 @@
 import t from "tap";
 import type { Disk } from "../common/disk/disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { createWalEngine } from "../kv-wal/engine.ts";
+import { RecoveryReport } from "../kv-wal/recovery-report.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
-import { openWal } from "./support/wal-fixture.ts";
+import { TestHost } from "./support/test-host.ts";
+import { openWal, walConfig } from "./support/wal-fixture.ts";
 import { dump, judge, settle, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
 
 /** The last round acknowledged, −1 when not even the accounts were; −2 when the crash came before the folder was open. */
@@ -142,3 +145,36 @@ t.test(
     t.ok(crashes > 100, `${crashes} crashes of recovery after a crash of recovery`);
   },
 );
+
+t.test("recovery says what it does while it does it, and where the time went", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk);
+  setUp(engine);
+  for (let round = 1; round <= 50; round++) {
+    transfer(engine, round % TRANSFERS);
+    settle(engine);
+  }
+  const told: string[] = [];
+  const { lines } = createWalEngine(new TestHost(disk.clone()), walConfig()).recover((line) => told.push(line));
+  t.same(told, lines, "every line is told, in order");
+  t.match(
+    lines.join("\n"),
+    /replayed redo from LSN \d+ to \d+: \d+ mini-transactions, \d+ records applied, \d+ already in/,
+  );
+  t.match(lines.at(-1), /^recovery took [\d.]+ s: repair [\d.]+ s, redo [\d.]+ s, binlog [\d.]+ s, decide [\d.]+ s/);
+});
+
+t.test("a long phase tells every few seconds how far it is", async (t) => {
+  const host = new TestHost();
+  const told: string[] = [];
+  const report = new RecoveryReport(host.clock, (line) => told.push(line));
+  for (let done = 0; done < 100_000; done++) {
+    host.nowMs += 0.2;
+    report.progress("replaying redo", done, 100_000);
+  }
+  t.same(
+    told.map((line) => line.replace(/\(.*?\)/, "()").replace(/\.\d+ s$/, " s")),
+    ["replaying redo: 25 % () after 5 s", "replaying redo: 50 % () after 10 s", "replaying redo: 75 % () after 15 s"],
+  );
+  t.same(report.lines, [], "progress is not part of the result");
+});

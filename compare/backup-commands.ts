@@ -21,6 +21,7 @@ import {
   type BinlogPlace,
   eachTransaction,
   type LoggedTransaction,
+  tornTail,
 } from "../kv-wal/binlog/transactions.ts";
 import { isCreated } from "../kv-wal/create.ts";
 import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
@@ -31,6 +32,7 @@ import { restore, type Until } from "../kv-wal/restore.ts";
 type Print = (line: string) => void;
 
 const LOCK_PATH = "twolog.lock";
+const STATUS_DAMAGED = 1;
 const POLL_MS = 100;
 const SLICE_MS = 50;
 
@@ -66,26 +68,33 @@ function binlogCommand(print: Print): Command {
     .action((path: string, flags: BinlogFlags) => {
       const from = flags.from === undefined ? undefined : parsePlace(flags.from);
       const to = flags.to === undefined ? undefined : parsePlace(flags.to);
-      eachLogged(path, (transaction, file) => {
+      const tornBytes = eachLogged(path, (transaction, file) => {
         if (to !== undefined && !isBefore(transaction, file, to)) return false;
         if (from !== undefined && isBefore(transaction, file, from)) return true;
         if (flags.json) print(transactionAsJson(transaction));
         else printTransaction(transaction, print);
         return true;
       });
+      if (tornBytes === 0) return;
+      process.exitCode = STATUS_DAMAGED;
+      process.stderr.write(
+        `twolog: behind it are ${tornBytes} bytes that are no whole transaction: torn, or damaged\n`,
+      );
     });
 }
 
-function eachLogged(path: string, visit: (transaction: LoggedTransaction, file: number) => boolean): void {
+/** Returns how many bytes at the end are no whole transaction. */
+function eachLogged(path: string, visit: (transaction: LoggedTransaction, file: number) => boolean): number {
   if (isFolder(path)) {
     const chain = new BinlogChain(new RealDisk(path));
-    chain.each({ file: chain.numbers[0]!, position: 0 }, visit);
-    return;
+    return chain.each({ file: chain.numbers[0]!, position: 0 }, visit);
   }
   const number = Number(/\.(\d{6,})$/.exec(path)?.[1] ?? 0);
   const file = folderDisk(dirname(path)).open(basename(path), "read");
-  eachTransaction(file, 0, (transaction) => visit(transaction, number));
+  const end = eachTransaction(file, 0, (transaction) => visit(transaction, number));
+  const tornBytes = tornTail(file, end);
   file.close();
+  return tornBytes;
 }
 
 /** A place as people write it; a position without a file counts in every file. */

@@ -128,7 +128,8 @@ function openBinlog(
   }
   const durable = force >= Force.NO_UNDO ? { file: 0, position: 0 } : durableBinlog(storage, checkpoint);
   const end = storage.binlog.open(durable, () => {});
-  if (end.cutBytes > 0) {
+  if (end.rotated) report.line(`took ROTATE back from ${storage.binlog.path}: the next file had not been made`);
+  else if (end.cutBytes > 0) {
     report.line(`cut ${end.cutBytes} bytes of a torn tail from ${storage.binlog.path} at offset ${end.position}`);
   }
   if (force < Force.READ_ONLY) keepPlace(storage);

@@ -81,6 +81,11 @@ function statementOf(path: string, buffer: Buffer, at: number, end: number, posi
   return { database: Number(index), args };
 }
 
+/** Bytes behind the last whole transaction, ROTATE excepted. */
+export function tornTail(file: DiskFile, { position, wholeTo, rotated }: BinlogEnd): number {
+  return file.size() - (rotated ? wholeTo : position);
+}
+
 /** A place between two transactions. */
 export interface BinlogPlace {
   readonly file: number;
@@ -101,9 +106,9 @@ export class BinlogChain {
 
   /**
    * Visits every transaction behind a place, to the end of the log, or until the visitor answers false. What is missing or
-   * damaged in between is refused: only the last file may end with a torn tail.
+   * damaged in between is refused: only the last file may end with a torn tail. Returns the length of that one.
    */
-  each(from: BinlogPlace, visit: (transaction: LoggedTransaction, file: number) => boolean): void {
+  each(from: BinlogPlace, visit: (transaction: LoggedTransaction, file: number) => boolean): number {
     const first = this.numbers.indexOf(from.file);
     if (first < 0) {
       throw new UsageError(
@@ -111,6 +116,7 @@ export class BinlogChain {
       );
     }
     let wanted = true;
+    let tornBytes = 0;
     for (let i = first; i < this.numbers.length && wanted; i++) {
       const start = i === first ? from.position : 0;
       const file = this.#disk.open(binlogPath(this.numbers[i]!), "read");
@@ -119,17 +125,19 @@ export class BinlogChain {
           wanted = visit(transaction, this.numbers[i]!);
           return wanted;
         });
-        if (wanted) this.#checkEnd(file, end, start, i === this.numbers.length - 1);
+        if (wanted) tornBytes = this.#checkEnd(file, end, start, i === this.numbers.length - 1);
       } finally {
         file.close();
       }
     }
+    return tornBytes;
   }
 
-  #checkEnd(file: DiskFile, end: BinlogEnd, start: number, isLast: boolean): void {
+  #checkEnd(file: DiskFile, end: BinlogEnd, start: number, isLast: boolean): number {
     if (end.position < start) throw new UsageError(`${file.path} ends at ${end.position}, before position ${start}`);
-    if (isLast) return;
+    if (isLast) return tornTail(file, end);
     if (end.wholeTo < file.size()) throw new CorruptFile(file.path, end.wholeTo, "a binlog event is damaged");
     if (!end.rotated) throw new CorruptFile(file.path, end.wholeTo, "a binlog file ends without naming the next one");
+    return 0;
   }
 }

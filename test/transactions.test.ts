@@ -342,6 +342,35 @@ t.test("the life of a transaction", async (t) => {
     );
   });
 
+  t.test("RENAME and COPY: the fields of a hash are where each reader expects them", async (t) => {
+    play(
+      t,
+      new Sessions(),
+      `
+      S HSET h f 1                 | 1
+      R BEGIN                      | OK
+      R HGETALL h                  | *2 f 1
+      A BEGIN                      | OK
+      A RENAME h g                 | OK
+      A HSET g x 2                 | 1
+      A COPY g k                   | 1
+      A HLEN k                     | 2
+      A DBSIZE                     | 2
+      S HGETALL h                  | *2 f 1
+      S DBSIZE                     | 1
+      A ROLLBACK                   | OK
+      S HGETALL h                  | *2 f 1
+      S EXISTS g k                 | 0
+      S RENAME h g                 | OK
+      S HSET g f 5                 | 0
+      R HGETALL h                  | *2 f 1
+      R EXISTS g                   | 0
+      R COMMIT                     | OK
+      R HGETALL g                  | *2 f 5
+      R DBSIZE                     | 1`,
+    );
+  });
+
   t.test("MULTI, WATCH and SWAPDB are not for its inside; BEGIN is not for MULTI", async (t) => {
     play(
       t,

@@ -62,15 +62,11 @@ const EXPLANATIONS: readonly Explanation[] = [
     policy: /./,
     why: "MariaDB makes a new binlog file at every start and does not sync the folder: see the first start. kv-wal does (I8).",
   },
-  {
-    engine: "wal",
-    crash: "kill",
-    trait: "binlog behind",
-    original: true,
-    policy: /^[012]\/0/,
-    why: "MariaDB leaves the binlog to the kernel under sync_binlog=0; kv-wal writes it before the redo that commits.",
-  },
 ];
+
+/** Only 1/1 promises that engine and binlog agree (W8). */
+const MAY_DISAGREE =
+  "This policy lets engine and binlog disagree (W8); the states chosen show it for one server only. --states N chooses more.";
 
 /** What one server shows that the other does not. */
 export function differencesOf(
@@ -95,7 +91,8 @@ export function differencesOf(
           known.policy.test(policy) &&
           (known.firstStart === undefined || isFirstStart),
       );
-      differences.push({ crash, trait, original: has, why: found?.why });
+      const mayDisagree = trait.startsWith("binlog") && policy !== "1/1";
+      differences.push({ crash, trait, original: has, why: found?.why ?? (mayDisagree ? MAY_DISAGREE : undefined) });
     }
   }
   return differences;

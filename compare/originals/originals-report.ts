@@ -7,12 +7,11 @@ import type { TruthResult } from "./truth-check.ts";
 
 const WIDTH = 110;
 
-export function originalsText(result: OriginalsResult): string {
-  const lines: string[] = [...result.missing.map((reason) => `${reason}: its columns are missing`)];
-  lines.push(...pairTable(result.pairs), "", ...differenceLines(result.pairs), "");
-  for (const { name, results } of result.truth) lines.push(...truthLines(name, results));
-  lines.push("", ...killLines(result.kills), "", verdictLine(result));
-  return lines.join("\n");
+/** What was found under one policy: printed as soon as it is known. */
+export function policyText(found: Omit<OriginalsResult, "missing" | "seconds">): string {
+  const lines = [...pairTable(found.pairs), ...differenceLines(found.pairs)];
+  for (const { name, results } of found.truth) lines.push(...truthLines(name, results));
+  return [...lines, ...killLines(found.kills), ""].join("\n");
 }
 
 function pairTable(pairs: readonly Pair[]): string[] {
@@ -66,7 +65,6 @@ function differenceLines(pairs: readonly Pair[]): string[] {
       lines.push(...wrapped(why ?? "UNEXPLAINED: this difference fails the command", "    "));
     }
   }
-  if (lines.length === 0) lines.push("no differences between the originals and their twins");
   return lines;
 }
 
@@ -83,14 +81,15 @@ function truthLines(name: string, results: readonly TruthResult[]): string[] {
 }
 
 function killLines(kills: readonly RealKill[]): string[] {
-  return kills.map(({ name, policy, call, nth, acknowledged, lost, broken }) => {
+  return kills.map(({ name, policy, call, nth, reached, acknowledged, lost, broken }) => {
     const verdict = broken === "" ? "as promised" : `BROKEN: ${broken}`;
-    const writes = `${acknowledged} acknowledged, ${lost} lost`;
-    return `${name} ${policy}, really killed at its ${call} number ${nth}: folder as recorded; ${writes}: ${verdict}`;
+    const where = reached ? `at its ${call} number ${nth}` : `at rest, for it never came to a ${call} number ${nth}`;
+    return `${name} ${policy}, killed ${where}: folder as recorded; ${acknowledged} acknowledged, ${lost} lost: ${verdict}`;
   });
 }
 
-function verdictLine({ pairs, truth, kills, seconds }: OriginalsResult): string {
+/** The last line. */
+export function verdictLine({ pairs, truth, kills, seconds }: OriginalsResult): string {
   const states = pairs.reduce((sum, { original, twin }) => sum + statesOf(original) + statesOf(twin), 0);
   const cells = truth.reduce((sum, { results }) => sum + results.length, 0);
   return `${states} folders restarted, ${cells} measured cells rebuilt, ${kills.length} real kills in ${seconds.toFixed(0)} s`;

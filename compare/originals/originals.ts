@@ -17,7 +17,7 @@ import { makeFolder } from "../server-process.ts";
 import { type CrashColumns, crashColumns, verdictOf } from "./crash-columns.ts";
 import { type Difference, differencesOf } from "./explanations.ts";
 import { makeMariadbTemplate, mariadbServer, mariadbVersion } from "./mariadb.ts";
-import { originalsText } from "./originals-report.ts";
+import { policyText, verdictLine } from "./originals-report.ts";
 import { ownEngine } from "./own-engine.ts";
 import { type Load, type RecordedRun, recordRun } from "./recorded-run.ts";
 import { redisServer, redisVersion } from "./redis.ts";
@@ -56,6 +56,8 @@ export interface RealKill {
   readonly policy: string;
   readonly call: string;
   readonly nth: number;
+  /** False: the call never came so often, and the server was killed when all was written. */
+  readonly reached: boolean;
   readonly acknowledged: number;
   readonly lost: number;
   readonly broken: string;
@@ -75,10 +77,18 @@ const STATES = { "redis-server": 80, mariadbd: 16, own: 60 } as const;
 const OLD = "OLD";
 /** The once-a-second work of a server with nothing to do is over by then. */
 const QUIET_MS = 3200;
-const KILLS: Readonly<Record<"aof" | "wal", readonly string[]>> = {
-  aof: ["write", "fdatasync"],
-  wal: ["pwrite64", "fdatasync"],
+/** System calls to kill at, and the number behind which the start of the server is over. */
+const KILLS: Readonly<Record<"aof" | "wal", readonly { readonly call: string; readonly after: number }[]>> = {
+  aof: [
+    { call: "write", after: 24 },
+    { call: "fdatasync", after: 4 },
+  ],
+  wal: [
+    { call: "sendto", after: 4 },
+    { call: "fdatasync", after: 40 },
+  ],
 };
+const KILL_WRITES = 40;
 
 export async function runOriginals(options: OriginalsOptions, print: (line: string) => void): Promise<number> {
   const obstacle = recordingObstacle();
@@ -96,8 +106,9 @@ export async function runOriginals(options: OriginalsOptions, print: (line: stri
     for (const reason of missing) print(`--originals: ${reason}`);
     return STATUS_CANNOT;
   }
+  for (const reason of missing) print(`${reason}: its columns are missing`);
   const work = new Work(options, originals);
-  await work.run(policies);
+  await work.run(policies, print);
   const result: OriginalsResult = {
     pairs: work.pairs,
     truth: work.truth,
@@ -105,7 +116,7 @@ export async function runOriginals(options: OriginalsOptions, print: (line: stri
     missing,
     seconds: (performance.now() - startedAt) / 1000,
   };
-  print(originalsText(result));
+  print(verdictLine(result));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, bigintText, 2)}\n`);
   return isAsMeasured(result) ? 0 : 1;
 }
@@ -154,16 +165,24 @@ class Work {
     this.#random = new SeededRandom(options.seed);
   }
 
-  async run(policies: readonly Policy[]): Promise<void> {
+  async run(policies: readonly Policy[], print: (text: string) => void): Promise<void> {
     for (const policy of policies) {
       const original = this.#originals.get(policy);
       if (original === undefined) continue;
+      const [pairs, truth, kills] = [this.pairs.length, this.truth.length, this.kills.length];
       await this.#pair(policy, original, false);
       if (isStrict(policy)) await this.#pair(policy, original, true);
       await this.#compareTruth(original);
-      for (const call of KILLS[policy.engine]) await this.#kill(original, call);
+      for (const place of KILLS[policy.engine]) await this.#kill(original, place);
+      this.#progress.end();
+      print(
+        policyText({
+          pairs: this.pairs.slice(pairs),
+          truth: this.truth.slice(truth),
+          kills: this.kills.slice(kills),
+        }),
+      );
     }
-    this.#progress.end();
   }
 
   async #pair(policy: Policy, original: CrashedServer, isFirstStart: boolean): Promise<void> {
@@ -204,10 +223,16 @@ class Work {
   }
 
   /** Gate 1 compares the folder that the kill left with the record; the restart shows what it is worth. */
-  async #kill(original: CrashedServer, call: string): Promise<void> {
-    const nth = 4 + this.#random.below(16);
+  async #kill(original: CrashedServer, { call, after }: { call: string; after: number }): Promise<void> {
+    const nth = after + this.#random.below(16);
     this.#progress.advance(0, `killing ${original.name} ${original.policy.name} at ${call}`);
-    const run = await recordRun(original, { writes: 40, gapMs: 5, restMs: 0, earlier: OLD, killAt: { call, nth } });
+    const run = await recordRun(original, {
+      writes: KILL_WRITES,
+      gapMs: 5,
+      restMs: 0,
+      earlier: OLD,
+      killAt: { call, nth },
+    });
     const [space] = modelOf("kill").spaces(run.points.at(run.points.operations.length));
     if (space === undefined) return;
     const restarted = await original.restart(space.build([]), run.recording.before, this.#folders[0] ?? "");
@@ -217,6 +242,7 @@ class Work {
     const violation = verdict.violations[0];
     this.kills.push({
       ...{ name: original.name, policy: original.policy.name, call, nth, acknowledged: printed, lost: verdict.lost },
+      reached: printed < KILL_WRITES,
       broken: violation === undefined ? "" : `${violation.kind}: ${violation.command} ${violation.detail}`.trim(),
     });
   }

@@ -63,7 +63,8 @@ export class CuttableDisk {
     mkdirSync(this.path);
     must("truncate", ["-s", SIZE, this.#image]);
     must("mkfs.ext4", ["-q", "-F", this.#image]);
-    process.once("exit", this.#stop);
+    // Before the folder is removed: a mounted folder cannot be.
+    process.prependOnceListener("exit", this.#stop);
     this.mount();
   }
 

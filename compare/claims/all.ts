@@ -5,6 +5,7 @@ import { AOF_RECOVERY_CLAIMS } from "./aof-recovery.ts";
 import type { Claim } from "./claim.ts";
 import { WAL_BINLOG_CLAIMS } from "./wal-binlog.ts";
 import { WAL_ORDER_CLAIMS } from "./wal-order.ts";
+import { WAL_PAGES_CLAIMS } from "./wal-pages.ts";
 import { WAL_REDO_CLAIMS } from "./wal-redo.ts";
 import { WAL_TWO_LOGS_CLAIMS } from "./wal-two-logs.ts";
 
@@ -18,5 +19,6 @@ export const CLAIMS: readonly Claim[] = [
   ...WAL_ORDER_CLAIMS,
   ...WAL_TWO_LOGS_CLAIMS,
   ...WAL_REDO_CLAIMS,
+  ...WAL_PAGES_CLAIMS,
   ...WAL_BINLOG_CLAIMS,
 ].sort(byNumber);

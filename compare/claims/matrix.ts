@@ -17,7 +17,7 @@
  *     R1   before the fsync (always)        aof.write            R3   reply received               R4   three seconds later
  */
 import type { StepName } from "../../common/steps.ts";
-import { type CrashKind, type EngineName, POLICIES, type Policy } from "../policy.ts";
+import type { CrashKind, EngineName, Policy } from "../policy.ts";
 import type { Case } from "./claim.ts";
 import { type Asked, bytesOf, policyOf, Stage, type StageOptions } from "./stage.ts";
 
@@ -196,9 +196,4 @@ export function casesOf(
     observed: text(cell.policy, observeCell(cell)),
     how: "simulated",
   }));
-}
-
-/** The policies of an engine. */
-export function policiesOf(engine: EngineName): Policy[] {
-  return POLICIES.filter((policy) => policy.engine === engine);
 }

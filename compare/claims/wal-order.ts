@@ -76,6 +76,18 @@ function readerCase(writes: number, when: string): Case {
   return walCase(when, right, right, `${String(read.reply)}, ${isAfter ? "after" : "before"} the commit`);
 }
 
+/** What another client reads while a transaction with a new value is open, and after its COMMIT. */
+function openTransactionCase(isolation: string, claimed: string): Case {
+  const stage = new Stage(STRICT, { directives: { "transaction-isolation": isolation } });
+  stage.ask("SET", "k", "OLD");
+  stage.ask("BEGIN");
+  stage.ask("SET", "k", "NEW");
+  const during = String(stage.askAs(1, "GET", "k").reply);
+  stage.ask("COMMIT");
+  const after = String(stage.askAs(1, "GET", "k").reply);
+  return walCase(`an open transaction, ${isolation}`, claimed, claimed, `${during}, then ${after}`);
+}
+
 export const WAL_ORDER_CLAIMS: readonly Claim[] = [
   {
     id: "W1",
@@ -154,15 +166,17 @@ export const WAL_ORDER_CLAIMS: readonly Claim[] = [
     id: "W13",
     documents: "001",
     claim: "others see the data only after the commit",
-    setup: "GET by another client while the commit is on its way",
+    setup: "GET by another client while the commit is on its way, and while the transaction is open",
     crash: "none",
     expected: "the new value, and not before the commit",
     truth: "holds",
-    because: "a command that read it is answered after the group of the transaction",
-    notShown: "isolation levels: the wording READ COMMITTED / READ UNCOMMITTED needs open transactions",
+    because:
+      "a command that read it is answered after the group of the transaction; READ UNCOMMITTED asks for the opposite",
     run: () => [
       readerCase(1, "a small group, synced in place"),
       readerCase(48, "a large group, synced in the background"),
+      openTransactionCase("READ-COMMITTED", "OLD, then NEW"),
+      openTransactionCase("REPEATABLE-READ", "OLD, then NEW"),
     ],
   },
   {

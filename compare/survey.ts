@@ -55,7 +55,7 @@ export const SMALL: Readonly<Record<EngineName, Directives>> = {
   aof: {},
   wal: {
     "buffer-pool-size": "1mb",
-    "redo-log-file-size": "256kb",
+    "redo-log-file-size": "512kb",
     "redo-log-files-in-group": "1",
     "max-binlog-size": "32kb",
   },

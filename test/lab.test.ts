@@ -364,7 +364,7 @@ t.test("a disk that fails at any call: what was acknowledged is there (I6)", asy
 t.test("campaigns", async (t) => {
   const plan = {
     seed: 3,
-    policies: ["aof:always", "wal:1/1"],
+    policies: ["aof:always", "aof:everysec"],
     models: ["kill", "dropped"],
     workloads: ["counters", "interactive"],
   };
@@ -403,7 +403,7 @@ t.test("campaigns", async (t) => {
 
   t.test("reports", async (t) => {
     const narrow = campaignText(whole, { color: false, width: 90 });
-    t.match(narrow, /kv-wal 1\/1/);
+    t.match(narrow, /kv-aof everysec/);
     t.match(narrow, /kill .*kept/);
     t.notMatch(narrow, "\u001b[");
     t.match(campaignJunit(whole), /<testsuite name="kv-aof always" tests="2" failures="0" errors="0"/);

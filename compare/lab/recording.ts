@@ -2,7 +2,6 @@
  * What happened in one run, in order: what the disk did, which steps were done, when somebody was told something. Made by
  * the simulator (simulated-run.ts), or from the system calls of a foreign program.
  */
-import type { DiskOperation } from "../../common/disk/recording-disk.ts";
 import type { TimelineEvent } from "../simulator.ts";
 import type { DiskImage } from "./disk-image.ts";
 
@@ -15,9 +14,4 @@ export interface Recording {
   /** The disk at the start, everything on it durable. */
   readonly base: DiskImage;
   readonly events: readonly RecordedEvent[];
-}
-
-/** The disk operations of a record, in order: what `Loss.operation` is an index into. */
-export function operationsOf(recording: Recording): DiskOperation[] {
-  return recording.events.flatMap((event) => (event.kind === "disk" ? [event.operation] : []));
 }

@@ -45,12 +45,6 @@ export interface StateSpace {
   build(choice: Choice): DiskImage;
 }
 
-/** How many states a space has been asked for, and how many it has: a bigint, because 2^100 is common. */
-export interface Coverage {
-  covered: bigint;
-  total: bigint;
-}
-
 export interface EnumerationLimits {
   /** Up to so many states a space is enumerated whole. */
   readonly exhaustive: number;

@@ -175,12 +175,14 @@ export class BufferPool {
     return this.#pins[frame]!;
   }
 
-  /** Forgets a page that is not part of the space any more; its changes need not be written. */
+  /**
+   * Forgets a page that is not part of the space any more. A dirty one stays, and is written like all others: if the
+   * checkpoint passed its oldest change without that, replay would meet the later ones.
+   */
   discard(page: number): void {
     const frame = page < this.#frameOf.length ? this.#frameOf[page]! : NONE;
-    if (frame === NONE) return;
+    if (frame === NONE || this.isDirty(frame)) return;
     assert(this.#pins[frame] === 0, "buffer pool: nobody holds a page that is given up");
-    if (this.isDirty(frame)) this.markClean(frame);
     this.lru.remove(frame);
     this.#frameOf[page] = NONE;
     this.#free.push(frame);

@@ -14,7 +14,7 @@
  * `shrink` can give up free ones at its end:
  *
  *     1. one mini-transaction clears their bits and lowers the number of pages        from then on they do not exist
- *     2. a checkpoint behind it is durable                                           so redo of before it is not needed
+ *     2. those that are dirty are written, and a checkpoint behind 1 is durable      so redo of before it is not needed
  *     3. the file is truncated; the next sync of the file makes that durable
  *
  * Why in this order: before 2, replay may meet records that change those pages as they were, and would need what is in the

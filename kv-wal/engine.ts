@@ -186,19 +186,23 @@ export class WalEngine implements Engine, CommandRunner {
 
   /** The command, or the EXEC, needs more binlog events than it may have: it is answered so, and undone. */
   #tooLarge(call: Call, mark: number, events: TransactionEvents): boolean {
-    const { transactions, rollback, states, views } = this.storage;
     call.reply.rewind(mark);
     call.reply.error(OVERFLOW);
     // An interactive transaction undoes its commands itself.
-    if (events !== this.commits.ownEvents) return false;
-    events.truncate(0);
-    if (!transactions.running) return false;
+    if (events === this.commits.ownEvents) this.#undoOwn();
+    return false;
+  }
+
+  /** Undoes the transaction of its own that is running, and forgets its events. */
+  #undoOwn(): void {
+    const { transactions, rollback, states, views } = this.storage;
+    this.commits.ownEvents.truncate(0);
+    if (!transactions.running) return;
     const { id, header, last } = transactions.abandon();
     transactions.isOccupied = true;
     rollback.undoBackTo(last, header, Math.min(id, views.oldestNeeded(this.commits.oldestUndecided)?.id ?? id));
     transactions.isOccupied = false;
     states.markRolledBack(header);
-    return false;
   }
 
   /** A command that only reads: damage that it meets is its answer, if the folder was opened by force. */
@@ -280,35 +284,53 @@ export class WalEngine implements Engine, CommandRunner {
     for (let turn = 0; turn < databases.length; turn++) {
       for (;;) {
         const expired = databases[this.#expireNext]!.findExpired(EXPIRED_PER_STEP);
-        if (expired.length > 0) this.#removeExpired(this.#expireNext, expired);
+        const removed = this.#removeExpired(this.#expireNext, expired);
+        if (!removed || expired.length < EXPIRED_PER_STEP) break;
         if (this.#host.clock.monotonic() >= end) return;
-        if (expired.length < EXPIRED_PER_STEP) break;
       }
       this.#expireNext = (this.#expireNext + 1) % databases.length;
+      if (this.#host.clock.monotonic() >= end) return;
     }
   }
 
-  #removeExpired(index: number, keys: readonly Bytes[]): void {
-    this.replay(Math.floor(this.keyspace.events.now / 1000), () => {
+  /**
+   * In one transaction; or, if the binlog events of all are too many, each key in its own; one that is too large even so, as
+   * a statement. False: not all are removed.
+   */
+  #removeExpired(index: number, keys: readonly Bytes[]): boolean {
+    if (keys.length === 0) return true;
+    const seconds = Math.floor(this.keyspace.events.now / 1000);
+    const remove = () => {
       // Meeting an expired key is what removes it, and logs it.
       for (const key of keys) this.keyspace.databases[index]!.typeOf(key);
-    });
+    };
+    if (this.replay(seconds, remove)) return true;
+    if (keys.length === 1) return this.replay(seconds, remove, true);
+    let all = true;
+    for (const key of keys) all = this.#removeExpired(index, [key]) && all;
+    return all;
   }
 
-  /** What `change` does to the keyspace becomes one transaction, committed as those of commands. */
-  replay(seconds: number, change: () => void): void {
+  /**
+   * What `change` does to the keyspace becomes one transaction, committed as those of commands; in the binlog it may be its
+   * effects, whatever the format is. False: it had more binlog events than it may have, and was undone.
+   */
+  replay(seconds: number, change: () => void, asStatement = false): boolean {
     const { transactions, rows } = this.storage;
     this.#running = this.#ownEffects;
-    rows.capture.beginOwn(this.commits.ownEvents, seconds);
+    rows.capture.beginOwn(this.commits.ownEvents, seconds, asStatement);
     transactions.mayChange = true;
     change();
     transactions.mayChange = false;
     rows.capture.end(this.#ownEffects);
     this.#running = undefined;
+    this.#ownEffects.clear();
+    const fits = !this.commits.ownEvents.overflowed;
+    if (!fits) this.#undoOwn();
     const transaction = this.end();
     if (transaction !== undefined) this.stage(transaction, seconds);
-    this.#ownEffects.clear();
     this.settle(() => {});
+    return fits;
   }
 
   #followText(name: string, changed: (text: string) => void): void {

@@ -51,6 +51,8 @@ export function restore({ backup, binlogs, host, config, until }: RestoreParts):
   config.start("binlog-format", "ROW", "restore");
   config.start("flush-log-at-trx-commit", "2", "restore");
   config.start("sync-binlog", "0", "restore");
+  // What a server has logged is not too large here.
+  config.start("max-binlog-cache-size", String(2 ** 40), "restore");
   const engine = createWalEngine(host, config);
   engine.recover();
   const pick = (bound: number) => host.random.below(bound);

@@ -13,12 +13,13 @@ import type { RowImage, RowValue } from "../kv-wal/binlog/row-events.ts";
 import { readCall } from "../kv-wal/binlog/schema.ts";
 import { OVERFLOW } from "../kv-wal/binlog/transaction-events.ts";
 import { BinlogChain, eachTransaction, isStatement } from "../kv-wal/binlog/transactions.ts";
-import type { WalEngine } from "../kv-wal/engine.ts";
+import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
 import { Sessions } from "./support/sessions.ts";
+import { TestHost } from "./support/test-host.ts";
 import { openWal, walConfig } from "./support/wal-fixture.ts";
 
 const NOW = 1_700_000_000_000;
@@ -272,6 +273,31 @@ t.test("a transaction with more events than max_binlog_cache_size is refused, an
     t.same(checkWal(disk), []);
   }
 });
+
+t.test(
+  "keys that expire together may have more events than max_binlog_cache_size, and one key alone, too",
+  async (t) => {
+    for (const format of FORMATS) {
+      const host = new TestHost();
+      const limit = { "max-binlog-cache-size": "4kb" };
+      const engine = createWalEngine(host, walConfig({ "binlog-format": format }));
+      engine.recover();
+      const client = new Client(engine);
+      for (let n = 0; n < 50; n++) client.runner.run("SET", `key ${n}`, "v".repeat(400), "PXAT", String(NOW + 100));
+      client.runner.run("SET", "long", LONG, "PXAT", String(NOW + 100));
+      client.run("SET stays 1");
+      await engine.close();
+      const limited = createWalEngine(host, walConfig({ "binlog-format": format, ...limit }));
+      limited.recover();
+      host.nowMs = NOW + 200;
+      limited.idle(5);
+      t.equal(limited.storage.header.keys(0), 1, format);
+      const disk = host.disk as MemoryDisk;
+      t.same(replayed(disk), contents(limited));
+      t.same(checkWal(disk), []);
+    }
+  },
+);
 
 t.test("an event of many chunks: values that are longer than the cache's buffers", async (t) => {
   const disk = new MemoryDisk();

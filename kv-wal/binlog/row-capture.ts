@@ -117,8 +117,8 @@ export class BinlogCapture {
   }
 
   /** As `begin`, for changes that no command makes: expiry in the background. */
-  beginOwn(events: TransactionEvents, seconds: number): void {
-    this.#asStatement = this.policy.format !== "ROW";
+  beginOwn(events: TransactionEvents, seconds: number, asStatement = false): void {
+    this.#asStatement = asStatement || this.policy.format !== "ROW";
     this.#open(events, seconds);
   }
 

@@ -122,7 +122,10 @@ export class Backup implements SpaceObserver {
       if (this.#host.clock.monotonic() >= end) return;
     }
     this.#phase = "waiting";
-    this.#commits.whenQuiet(() => this.#begin());
+    this.#commits.whenQuiet(() => {
+      // Not if the server closes meanwhile.
+      if (this.#phase === "waiting") this.#begin();
+    });
   }
 
   /** The moment of the copy. */
@@ -189,6 +192,7 @@ export class Backup implements SpaceObserver {
     this.#phase = "syncing";
     this.#storage.space.observer = undefined;
     present(this.#file, "backup: file").sync((failure) => {
+      if (this.#phase !== "syncing") return;
       this.#attempt(() => {
         if (failure !== undefined) throw failure;
         this.#finish();

@@ -215,6 +215,41 @@ t.test("a failing backup disk ends the backup, not the server; the next backup w
   }
 });
 
+t.test("a server that closes gives its backup up, wherever that is", async (t) => {
+  const syncs: (() => void)[] = [];
+  const endSyncs = () => {
+    for (let end = syncs.shift(); end !== undefined; end = syncs.shift()) end();
+  };
+  for (const phase of ["waiting", "copying", "syncing"]) {
+    const host = new TestHost(new MemoryDisk().clone((complete) => syncs.push(complete)));
+    const engine = createWalEngine(host, walConfig());
+    engine.recover();
+    const runner = new CommandRunner(engine.keyspace, (call) => engine.execute(call));
+    engine.backup.start(
+      new MemoryDisk().clone((complete) => syncs.push(complete)),
+      "source",
+    );
+    // A group that is large enough to sync in the background: the backup waits for it.
+    for (let n = 0; n < 50; n++) runner.run("SET", `key ${n}`, "v");
+    engine.settle(() => {});
+    engine.backup.idle(0);
+    t.equal(engine.backup.status, "waiting");
+    if (phase !== "waiting") {
+      endSyncs();
+      await new Promise((resolve) => setImmediate(resolve));
+      endSyncs();
+      t.equal(engine.backup.status, "copying");
+      if (phase === "syncing") engine.backup.idle(0);
+    }
+    t.equal(engine.backup.status, phase);
+    const closed = engine.close();
+    endSyncs();
+    await closed;
+    t.equal(engine.backup.status, "failed", phase);
+    t.same(checkWal(host.disk as MemoryDisk), []);
+  }
+});
+
 const PROGRAM = "dist/compare/twolog.js";
 const env = { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1" };
 

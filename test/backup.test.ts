@@ -4,13 +4,14 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import t, { type Test } from "tap";
 import type { Disk } from "../common/disk/disk.ts";
 import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { RealDisk } from "../common/disk/real-disk.ts";
 import { readManifest } from "../kv-wal/backup.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
@@ -281,6 +282,20 @@ async function accounts(client: Redis): Promise<string> {
   const values = await Promise.all(names.map((name) => client.get(name)));
   return names.map((name, at) => `${name} ${values[at]}`).join("\n");
 }
+
+t.test("a backup of a stopped server names a place that its binlog has, though keys have expired since", async (t) => {
+  const folder = t.testdir({});
+  const [data, backup] = [join(folder, "data"), join(folder, "backup")];
+  const engine = createWalEngine(new TestHost(new RealDisk(data)), walConfig());
+  engine.recover();
+  const runner = new CommandRunner(engine.keyspace, (call) => engine.execute(call));
+  runner.run("SET", "key", "value", "PXAT", String(Date.UTC(2024)));
+  await engine.close();
+  t.match(twolog("wal", "backup", "--dir", data, "--to", backup), /^0 /);
+  const { size } = statSync(join(data, "wal/binlog.000001"));
+  t.same(readManifest(new RealDisk(backup)).binlog, { file: 1, position: size });
+  t.match(twolog("wal", "restore", "--backup", backup, "--to", join(folder, "new")), /^0 .* 0 transactions applied/);
+});
 
 t.test("a real server: backup while clients write, kill -9, restore to a position and to a time", async (t) => {
   const folder = t.testdir({});

@@ -5,7 +5,6 @@ import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rm
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
-import { Redis } from "ioredis";
 import { parseDateTime } from "../common/command/date-time.ts";
 import { DirectiveConfig } from "../common/config.ts";
 import { RealDisk } from "../common/disk/real-disk.ts";
@@ -150,6 +149,7 @@ function backupCommand(print: Print): Command {
 }
 
 async function backUpServer(host: string, port: number, to: string): Promise<void> {
+  const { Redis } = await import("ioredis");
   const client = new Redis(port, host, { lazyConnect: true, retryStrategy: () => null });
   try {
     await client.connect();

@@ -4,7 +4,6 @@
  */
 import { statSync } from "node:fs";
 import { Command } from "commander";
-import { Redis } from "ioredis";
 import { RealDisk } from "../common/disk/real-disk.ts";
 import { UsageError } from "../common/errors.ts";
 import { checkAof, describeReport, dumpAof } from "../kv-aof/inspect.ts";
@@ -99,6 +98,7 @@ async function inspectPool(
   if (words.length > 1 || flags.port === undefined) {
     throw new UsageError("the buffer pool is in memory: twolog wal inspect pool --port N asks a running server");
   }
+  const { Redis } = await import("ioredis");
   const client = new Redis(flags.port, flags.host, { lazyConnect: true, retryStrategy: () => null });
   try {
     await client.connect();

@@ -54,6 +54,12 @@ const forbidden: IRegularForbiddenRuleType[] = [
   ),
   only("server-knows-no-engine", "^common/server/", "^common/", "the server knows engines by their contract"),
   only("common-knows-no-engine", "^common/", "^common/", "common knows neither engine"),
+  never(
+    "server-without-ioredis",
+    { path: "^compare/", pathNot: "^compare/(kill|claims/real-kill|originals/redis)\\.ts$" },
+    { path: "(^|/)ioredis/", dependencyTypesNot: ["dynamic-import"] },
+    "twolog server would load it: a process that has loaded ioredis spends a third more time on a command",
+  ),
   only("kv-aof-alone", "^kv-aof/", "^(common|kv-aof)/", "the engines never import each other"),
   only("kv-wal-alone", "^kv-wal/", "^(common|kv-wal)/", "the engines never import each other"),
   never(

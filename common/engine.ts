@@ -5,8 +5,8 @@
  * per EXEC); at the end of the turn it calls `settle` once, and sends the replies of the turn when `settle` answers (I1).
  */
 import type { Call } from "./command/call.ts";
-import type { TransactionControl } from "./command/transactions.ts";
 import type { BinaryLogs } from "./command/session.ts";
+import type { TransactionControl } from "./command/transactions.ts";
 import type { Keyspace } from "./keyspace/keyspace.ts";
 
 /** What recovery found and did, in the order it happened, for the log and for people. */

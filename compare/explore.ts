@@ -6,13 +6,11 @@
  * and now and then power losses that keep some of it. One recovered disk in so many is recovered again, and its recovery
  * crashed everywhere (I7).
  */
-import { AssertionError } from "../common/assert.ts";
 import type { Disk } from "../common/disk/disk.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { CorruptFile, DiskFailure } from "../common/errors.ts";
 import type { StepName } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
-import { configFor, createEngine, readCells } from "./engines.ts";
+import { readCells } from "./engines.ts";
 import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./lab/crashes.ts";
 import { recordingOf } from "./lab/hunt.ts";
 import { Judge, withUnstable } from "./lab/judge.ts";
@@ -26,6 +24,7 @@ import type { Cells } from "./model.ts";
 import type { Verdict } from "./oracle.ts";
 import type { CrashKind } from "./policy.ts";
 import { SeededRandom } from "./random.ts";
+import { isRefusal, recoverEngine } from "./recover-engine.ts";
 import type { RunPlan, SimulatedRun } from "./simulated-run.ts";
 import { Simulation } from "./simulator.ts";
 
@@ -69,26 +68,11 @@ export type Recovered = { readonly cells: Cells } | { readonly refused: string }
 
 /** Recovers `disk` and reads everything. */
 export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
-  const simulation = new Simulation(plan.seed);
-  const { create = createEngine, wrapDisk = (inner: Disk) => inner } = plan.recovery ?? {};
-  const host = {
-    disk: wrapDisk(disk, (run) => simulation.after(0, run)),
-    clock: simulation,
-    random: simulation.random,
-    afterTick: (run: () => void) => simulation.afterTick(run),
-    tracing: false,
-    trace: () => {},
-  };
   try {
-    const { engine: name, directives } = plan.policy;
-    const engine = create(name, host, configFor(name, { ...directives, ...plan.directives }));
-    engine.recover();
-    return { cells: readCells(engine, plan.clients) };
+    return { cells: readCells(recoverEngine(plan, disk, new Simulation(plan.seed)).engine, plan.clients) };
   } catch (error) {
-    if (error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError) {
-      return { refused: error.message };
-    }
-    throw error;
+    if (!isRefusal(error)) throw error;
+    return { refused: error.message };
   }
 }
 

@@ -6,23 +6,22 @@
  * What may be wrong: the engine that runs (`create`, `wrapDisk`), the one that recovers (`recovery`), or both. A bug that
  * refuses to start, stops while it runs, or answers with nonsense is caught as well: the oracle is then the one that says so.
  */
-import { AssertionError } from "../../common/assert.ts";
 import type { Config } from "../../common/config.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
-import { CorruptFile, DiskFailure } from "../../common/errors.ts";
 import { STEPS, type StepName } from "../../common/steps.ts";
 import { CrashStates } from "../crash-states.ts";
-import { type CreateEngine, configFor, createEngine, type Directives, readCells } from "../engines.ts";
+import { type CreateEngine, configFor, type Directives, readCells } from "../engines.ts";
 import { isAcknowledged, operationText } from "../history.ts";
+import { binlogDisagreement } from "../lab/binlog-agrees.ts";
 import type { Cells } from "../model.ts";
 import { type Evidence, judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
 import type { CrashKind, Policy } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
+import { isRefusal, recoverEngine } from "../recover-engine.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { type DiskWrapper, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
 import { powerPlan, SMALL } from "../survey.ts";
 import type { Planned } from "../workload.ts";
-import { binlogDisagreement } from "./binlog-agrees.ts";
 
 /** How a crashed disk may look; see crash-states.ts. */
 export type DiskState = "kill" | "torn write" | "power" | "kept in order" | "kept in any order";
@@ -127,13 +126,10 @@ export function smallest(plan: Hunt, options: { seed: number; limitMs?: number }
   return undefined;
 }
 
-/** A small redo log, but with room for more than one command at a time. */
-const ROOM = { "redo-log-file-size": "512kb" };
-
 /** The run that a seed means. */
 export function huntPlan(plan: Hunt, seed: number): RunPlan {
   const size = { clients: plan.clients ?? 3, operations: plan.operations ?? 16 };
-  const directives = { ...SMALL[plan.policy.engine], ...(plan.policy.engine === "wal" && ROOM), ...plan.directives };
+  const directives = { ...SMALL[plan.policy.engine], ...plan.directives };
   const usual = powerPlan(plan.policy, seed, size, directives);
   return {
     ...usual,
@@ -242,7 +238,7 @@ class Search {
     this.#judge(state, cells);
     if (this.#caught !== undefined || typeof cells === "string") return cells;
     if (this.#plan.binlog === true) {
-      const detail = binlogDisagreement(disk, this.#config, cells, this.#run!.plan.clients);
+      const detail = binlogDisagreement(disk, this.#config, cells, (of) => readCells(of, this.#run!.plan.clients));
       if (detail !== undefined) this.#note(state, { kind: "engine ≢ binlog", rule: "I5", detail });
     }
     if (this.#plan.again === true) this.#recoverAgain(state, disk, cells);
@@ -283,21 +279,11 @@ class Search {
 
   /** The recovered data, or why there is none. */
   #recover(disk: MemoryDisk): Cells | string {
-    const { policy, recovery = {} } = this.#plan;
-    const simulation = new Simulation(this.#seed);
-    const wrapped = recovery.wrapDisk?.(disk, (run) => simulation.after(1, run)) ?? disk;
-    const host = {
-      disk: wrapped,
-      clock: simulation,
-      random: simulation.random,
-      afterTick: (run: () => void) => simulation.afterTick(run),
-      tracing: false,
-      trace: () => {},
-    };
+    const { policy, recovery } = this.#plan;
+    const { clients, directives } = this.#run!.plan;
+    const plan = { policy, ...(directives && { directives }), ...(recovery && { recovery }) };
     try {
-      const engine = (recovery.create ?? createEngine)(policy.engine, host, this.#config);
-      engine.recover();
-      return readCells(engine, this.#run!.plan.clients);
+      return readCells(recoverEngine(plan, disk, new Simulation(this.#seed)).engine, clients);
     } catch (error) {
       if (isBreakdown(error)) return error.message;
       throw error;
@@ -359,15 +345,9 @@ interface Found {
   readonly command?: string;
 }
 
-/** A failure that an engine may end with: its own words for a bad file, a bad disk, a bad program. */
+/** A failure that a wrong engine may end with: a refusal, or its own nonsense. */
 function isBreakdown(error: unknown): error is Error {
-  return (
-    error instanceof CorruptFile ||
-    error instanceof DiskFailure ||
-    error instanceof AssertionError ||
-    error instanceof RangeError ||
-    error instanceof TypeError
-  );
+  return isRefusal(error) || error instanceof RangeError || error instanceof TypeError;
 }
 
 function crashOf(state: DiskState): CrashKind {

@@ -28,12 +28,6 @@ import { encodeCommand } from "../simulated-run.ts";
 import { type DiskWrapper, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
 import { SMALL } from "../survey.ts";
 
-/** Small files, but a redo log with room for more than one command at a time. */
-const DIRECTIVES: Readonly<Record<EngineName, Directives>> = {
-  aof: SMALL.aof,
-  wal: { ...SMALL.wal, "redo-log-file-size": "512kb" },
-};
-
 /** Every sync takes so long. */
 export function syncsOf(ms: number): SyncTiming {
   return { shortMs: [ms, ms], longMs: [ms, ms], longOneIn: 1_000_000 };
@@ -116,7 +110,7 @@ export class Stage {
     this.#host = new SimulatedHost(this.simulation, timing, () => 0, options.base, options.wrapDisk);
     const config = configFor(policy.engine, {
       ...policy.directives,
-      ...DIRECTIVES[policy.engine],
+      ...SMALL[policy.engine],
       ...options.directives,
     });
     this.engine = (options.create ?? createEngine)(policy.engine, this.#host, config);

@@ -1,8 +1,8 @@
 /** Claims about the binlog: W23 to W25, W33. */
 import { type Fault, FaultyDisk } from "../../common/disk/faulty-disk.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
-import { keyspaceOfBinlog } from "../bugs/binlog-agrees.ts";
 import { configFor } from "../engines.ts";
+import { keyspaceOfBinlog } from "../lab/binlog-agrees.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
 import { bytesOf, policyOf, Stage } from "./stage.ts";
 

@@ -8,14 +8,13 @@
 import type { Config } from "../../common/config.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import type { Engine } from "../../common/engine.ts";
-import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { checkAof, describeReport } from "../../kv-aof/inspect.ts";
 import { SpaceCheck } from "../../kv-wal/check.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
-import { keyspaceOfBinlog } from "../bugs/binlog-agrees.ts";
 import { dumpCells } from "../engines.ts";
 import type { Cells } from "../model.ts";
 import type { Violation } from "../oracle.ts";
+import { binlogDisagreement } from "./binlog-agrees.ts";
 
 /** Something that is wrong although recovery was content. */
 export interface CheckProblem {
@@ -54,24 +53,6 @@ function spaceProblems(engine: WalEngine): CheckProblem[] {
 }
 
 function binlogProblems(disk: Disk, config: Config, cells: Cells): CheckProblem[] {
-  let logged: Cells;
-  try {
-    logged = dumpCells({ keyspace: keyspaceOfBinlog(disk, config) });
-  } catch (error) {
-    if (!(error instanceof CorruptFile || error instanceof UsageError)) throw error;
-    return [{ kind: "binlog differs", detail: `the binlog cannot be applied: ${error.message}` }];
-  }
-  for (const cell of new Set([...cells.keys(), ...logged.keys()])) {
-    const [engine, binlog] = [cells.get(cell), logged.get(cell)];
-    if (engine === binlog) continue;
-    const detail = `${show(cell)} is ${show(engine)} in the engine and ${show(binlog)} in the binlog`;
-    return [{ kind: "binlog differs", detail }];
-  }
-  return [];
-}
-
-function show(bytes: string | undefined): string {
-  if (bytes === undefined) return "absent";
-  const text = bytes.replace("\0", " field ");
-  return JSON.stringify(text.length > 30 ? `${text.slice(0, 27)}…` : text);
+  const detail = binlogDisagreement(disk, config, cells, dumpCells);
+  return detail === undefined ? [] : [{ kind: "binlog differs", detail }];
 }

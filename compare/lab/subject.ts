@@ -2,15 +2,13 @@
  * What is crashed and recovered: an engine under a policy, as a function from a disk to an outcome. A new engine is made for
  * every recovery; the same images, and images that differ only where recovery does not look, share one.
  */
-import { AssertionError } from "../../common/assert.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-disk.ts";
 import type { Engine } from "../../common/engine.ts";
-import { CorruptFile, DiskFailure } from "../../common/errors.ts";
-import type { Host } from "../../common/host.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
-import { configFor, createEngine, dumpCells } from "../engines.ts";
+import { dumpCells } from "../engines.ts";
 import type { Cells } from "../model.ts";
+import { isRefusal, recoverEngine } from "../recover-engine.ts";
 import type { RunPlan } from "../simulated-run.ts";
 import { Simulation } from "../simulator.ts";
 import type { Check, CheckProblem } from "./checks.ts";
@@ -94,38 +92,22 @@ export class Subject {
 
   #recover(image: DiskImage, wrap: (disk: Disk) => Disk): { outcome: Outcome; disk: ScratchDisk } {
     this.recoveries++;
-    const { plan } = this;
     // Always the same chance: an outcome depends on the image alone.
     const simulation = new Simulation(0);
-    const later = (run: () => void): void => void simulation.after(0, run);
     this.#pool.reset();
-    const disk = new ScratchDisk(image, later, this.#pool);
-    const recorded = wrap(disk);
-    const { create = createEngine, wrapDisk = (inner: Disk) => inner } = plan.recovery ?? {};
-    const host: Host = {
-      disk: wrapDisk(recorded, later),
-      clock: simulation,
-      random: simulation.random,
-      afterTick: (run) => simulation.afterTick(run),
-      tracing: false,
-      trace: () => {},
-    };
+    const disk = new ScratchDisk(image, (run) => void simulation.after(0, run), this.#pool);
     try {
-      const { engine: name, directives } = plan.policy;
-      const config = configFor(name, { ...directives, ...plan.directives });
-      const engine = create(name, host, config);
-      const { lines } = engine.recover();
+      const recovered = recoverEngine(this.plan, wrap(disk), simulation);
+      const { engine, config, lines } = recovered;
       const cells = dumpCells(engine);
       const check = this.#check;
       const isChecked = check !== undefined && image.digest % check.oneIn === 0;
-      const problems = isChecked ? check.look(engine, host.disk, config, cells) : [];
+      const problems = isChecked ? check.look(engine, recovered.disk, config, cells) : [];
       discard(engine);
       return { outcome: { refused: undefined, cells, lines, problems }, disk };
     } catch (error) {
-      if (error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError) {
-        return { outcome: { refused: error.message, cells: NOTHING, lines: [], problems: [] }, disk };
-      }
-      throw error;
+      if (!isRefusal(error)) throw error;
+      return { outcome: { refused: error.message, cells: NOTHING, lines: [], problems: [] }, disk };
     }
   }
 }

@@ -8,11 +8,11 @@
 import type { Bytes } from "../../common/bytes.ts";
 import type { Config } from "../../common/config.ts";
 import type { Disk } from "../../common/disk/disk.ts";
-import { CorruptFile } from "../../common/errors.ts";
+import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { KeyspaceEvents } from "../../common/keyspace/events.ts";
+import type { Keyspace } from "../../common/keyspace/keyspace.ts";
 import { MemoryKeyspace } from "../../kv-aof/memory/keyspace.ts";
 import { applyBinlog } from "../../kv-wal/binlog/apply.ts";
-import { readCells } from "../engines.ts";
 import type { Cells } from "../model.ts";
 
 /** What the binlog makes of an empty keyspace, applied so many times; throws `CorruptFile`. */
@@ -27,25 +27,31 @@ export function keyspaceOfBinlog(disk: Disk, config: Config, times = 1): MemoryK
   return keyspace;
 }
 
-/** Says how the engine's cells differ from what the binlog gives; undefined: they agree. */
-export function binlogDisagreement(disk: Disk, config: Config, cells: Cells, clients: number): string | undefined {
+/**
+ * Says how the engine's cells differ from what the binlog gives, read in the same way; undefined: they agree.
+ */
+export function binlogDisagreement(
+  disk: Disk,
+  config: Config,
+  cells: Cells,
+  read: (of: { readonly keyspace: Keyspace }) => Cells,
+): string | undefined {
   let fromBinlog: Cells;
   try {
-    fromBinlog = readCells({ keyspace: keyspaceOfBinlog(disk, config) }, clients);
+    fromBinlog = read({ keyspace: keyspaceOfBinlog(disk, config) });
   } catch (error) {
-    if (error instanceof CorruptFile) return `the binlog cannot be applied: ${error.message}`;
-    throw error;
+    if (!(error instanceof CorruptFile || error instanceof UsageError)) throw error;
+    return `the binlog cannot be applied: ${error.message}`;
   }
   for (const cell of new Set([...cells.keys(), ...fromBinlog.keys()])) {
     const [here, there] = [cells.get(cell), fromBinlog.get(cell)];
-    if (here === there) continue;
-    const name = JSON.stringify(cell.replace("\0", " field "));
-    return `${name} is ${show(here)} in the engine and ${show(there)} in the binlog`;
+    if (here !== there) return `${show(cell)} is ${show(here)} in the engine and ${show(there)} in the binlog`;
   }
   return undefined;
 }
 
-function show(value: Bytes | undefined): string {
-  if (value === undefined) return "nothing";
-  return JSON.stringify(value.length > 24 ? `${value.slice(0, 21)}…` : value);
+function show(bytes: Bytes | undefined): string {
+  if (bytes === undefined) return "absent";
+  const text = bytes.replace("\0", " field ");
+  return JSON.stringify(text.length > 30 ? `${text.slice(0, 27)}…` : text);
 }

@@ -2,7 +2,7 @@
  * A real redis-server on a Unix socket, as a child process: the measure for everything that can be compared.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,10 +38,9 @@ export class RedisServer {
     const path = join(folder, "socket");
     const common = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder];
     const child = spawn("redis-server", [...common, ...options], { stdio: "ignore" });
-    while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 10));
-    const socket = connect(path);
-    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new RedisServer(folder, child, socket);
+    const redis = new RedisServer(folder, child, await connected(path, child));
+    while (isLoading(await redis.run(["PING"]))) await pause();
+    return redis;
   }
 
   run(args: readonly Bytes[]): Promise<Reply> {
@@ -57,4 +56,26 @@ export class RedisServer {
     await ended;
     rmSync(this.folder, { recursive: true });
   }
+}
+
+/** A connection, as soon as there is one: the socket's file is there before anybody listens on it. */
+async function connected(path: string, child: ChildProcess): Promise<Socket> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`redis-server has ended with ${child.exitCode}`);
+    const socket = connect(path);
+    const open = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    if (open) return socket;
+    await pause();
+  }
+}
+
+/** Redis listens before it has loaded its data, and answers so until then. */
+function isLoading(reply: Reply): boolean {
+  return reply.kind === "error" && reply.text.startsWith("LOADING");
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 10));
 }

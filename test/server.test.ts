@@ -128,9 +128,11 @@ t.test("requests and replies", async (t) => {
     const value = "v".repeat(20_000_000);
     await client.ask(request("SET", "big", value), "+OK\r\n");
     client.socket.pause();
-    client.send(request("GET", "big"));
-    await settled();
-    while (server.running.server.clientCount > 0) await settled();
+    // However much the operating system takes off the server's hands: in the end there is too much.
+    while (server.running.server.clientCount > 0) {
+      client.send(request("GET", "big"));
+      await settled();
+    }
     t.match(server.log.join("\n"), /client-output-buffer-limit/);
   });
 

@@ -11,7 +11,7 @@ import { COMMANDS } from "../../common/commands/table.ts";
 import { DirectiveConfig } from "../../common/config.ts";
 import { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Engine, InfoSection, Recovery } from "../../common/engine.ts";
-import { RealHost } from "../../common/host.ts";
+import { type Clock, RealHost } from "../../common/host.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 import { type Running, type RunOptions, runServer } from "../../common/server/run.ts";
 import { ModelKeyspace } from "./model-keyspace.ts";
@@ -52,6 +52,22 @@ export class ModelEngine implements Engine {
   async close(): Promise<void> {
     this.closed = true;
   }
+}
+
+/** The machine's timers, and a wall clock that only the test moves: on a slow machine, no key expires too early. */
+class SteppedHost extends RealHost {
+  nowMs = 1_700_000_000_000;
+  override readonly clock: Clock = {
+    now: () => this.nowMs,
+    monotonic: () => performance.now(),
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs).unref();
+      return () => clearTimeout(timer);
+    },
+    sleep: (delayMs) => {
+      this.nowMs += delayMs;
+    },
+  };
 }
 
 /** A client that sends bytes and collects what comes. */
@@ -115,36 +131,42 @@ export function request(...args: Bytes[]): Bytes {
 export class ModelServer {
   readonly engine: ModelEngine;
   readonly config: DirectiveConfig;
-  readonly running: Running;
-  readonly log: string[];
-  readonly failures: unknown[];
+  readonly log: string[] = [];
+  readonly failures: unknown[] = [];
+  readonly #host = new SteppedHost(new MemoryDisk());
   readonly #clients: RawClient[] = [];
+  #running: Running | undefined;
 
-  constructor(engine: ModelEngine, config: DirectiveConfig, running: Running, log: string[], failures: unknown[]) {
+  constructor(engine: ModelEngine, config: DirectiveConfig) {
     this.engine = engine;
     this.config = config;
-    this.running = running;
-    this.log = log;
-    this.failures = failures;
   }
 
   static async start(settings: Record<string, string> = {}, options: Partial<RunOptions> = {}): Promise<ModelServer> {
-    const engine = new ModelEngine();
     const config = new DirectiveConfig([SERVER_DIRECTIVES], { port: "0", bind: "127.0.0.1", ...settings });
-    const log: string[] = [];
-    const failures: unknown[] = [];
-    const running = await runServer(engine, new RealHost(new MemoryDisk()), config, {
+    const server = new ModelServer(new ModelEngine(), config);
+    server.#running = await runServer(server.engine, server.#host, config, {
       commands: COMMANDS,
-      log: (_level, line) => log.push(line),
-      fatal: (error) => failures.push(error),
+      log: (_level, line) => server.log.push(line),
+      fatal: (error) => server.failures.push(error),
       signals: false,
       ...options,
     });
-    return new ModelServer(engine, config, running, log, failures);
+    return server;
+  }
+
+  get running(): Running {
+    if (this.#running === undefined) throw new Error("the server has not started");
+    return this.#running;
   }
 
   get port(): number {
     return this.running.port;
+  }
+
+  /** So much time passes, at once. */
+  pass(durationMs: number): void {
+    this.#host.nowMs += durationMs;
   }
 
   /** A connected client; closed with the server. */

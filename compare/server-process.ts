@@ -21,9 +21,25 @@ const children = new Set<ChildProcess>();
 const folders = new Set<string>();
 let isWatching = false;
 
+const REMOVALS_MAX = 100;
+const REMOVAL_PAUSE_MS = 10;
+
 function cleanUp(): void {
   for (const child of children) child.kill("SIGKILL");
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  for (const folder of folders) remove(folder);
+}
+
+/** A process that has been killed may finish the call that it is in, and make a file where all have just been removed. */
+function remove(folder: string): void {
+  for (let removal = 1; ; removal++) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY" || removal === REMOVALS_MAX) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REMOVAL_PAUSE_MS);
+    }
+  }
 }
 
 /** From the first child or folder on, every way to end cleans up. */
@@ -45,7 +61,7 @@ export function makeFolder(): string {
 }
 
 export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+  remove(folder);
   folders.delete(folder);
 }
 

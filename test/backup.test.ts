@@ -2,7 +2,7 @@
  * Backup and point-in-time recovery of kv-wal: a copy made while the server writes, and the binlog applied to it, give exactly
  * what was there at a position or a time.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ import { checkWal } from "../kv-wal/inspect.ts";
 import { type Restored, restore, type Until } from "../kv-wal/restore.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
+import { PLAIN_ENV, PROGRAM, type Served, serve, twolog } from "./support/program.ts";
 import { TestHost } from "./support/test-host.ts";
 import { walConfig } from "./support/wal-fixture.ts";
 
@@ -251,30 +252,17 @@ t.test("a server that closes gives its backup up, wherever that is", async (t) =
   }
 });
 
-const PROGRAM = "dist/compare/twolog.js";
-const env = { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1" };
-
-function twolog(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { env, encoding: "utf8" });
+/** A command in one line: its status, and what it said. */
+function said(...args: string[]): string {
+  const { status, stdout, stderr } = twolog(...args);
   return `${status} ${stdout}${stderr}`;
 }
 
-async function serve(t: Test, folder: string): Promise<{ client: Redis; child: ChildProcess; port: number }> {
-  const flags = ["--engine", "wal", "--port", "0", "--dir", folder, "--max-binlog-size", "256kb"];
-  const child = spawn(process.execPath, [PROGRAM, "server", ...flags], { env });
-  t.teardown(() => child.kill("SIGKILL"));
-  let log = "";
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stderr.on("data", (chunk) => {
-      log += chunk;
-      const found = /ready to accept connections on port (\d+)/.exec(log);
-      if (found !== null) resolve(Number(found[1]));
-    });
-    child.on("exit", () => reject(new Error(log)));
-  });
-  const client = new Redis(port, { retryStrategy: () => null });
+async function serveWithClient(t: Test, folder: string): Promise<Served & { client: Redis }> {
+  const served = await serve(t, "--engine", "wal", "--dir", folder, "--max-binlog-size", "256kb");
+  const client = new Redis(served.port, { retryStrategy: () => null });
   t.teardown(() => client.disconnect());
-  return { client, child, port };
+  return { ...served, client };
 }
 
 async function accounts(client: Redis): Promise<string> {
@@ -291,19 +279,22 @@ t.test("a backup of a stopped server names a place that its binlog has, though k
   const runner = new CommandRunner(engine.keyspace, (call) => engine.execute(call));
   runner.run("SET", "key", "value", "PXAT", String(Date.UTC(2024)));
   await engine.close();
-  t.match(twolog("wal", "backup", "--dir", data, "--to", backup), /^0 /);
+  t.match(said("wal", "backup", "--dir", data, "--to", backup), /^0 /);
   const { size } = statSync(join(data, "wal/binlog.000001"));
   t.same(readManifest(new RealDisk(backup)).binlog, { file: 1, position: size });
-  t.match(twolog("wal", "restore", "--backup", backup, "--to", join(folder, "new")), /^0 .* 0 transactions applied/);
+  t.match(said("wal", "restore", "--backup", backup, "--to", join(folder, "new")), /^0 .* 0 transactions applied/);
 });
 
 t.test("a real server: backup while clients write, kill -9, restore to a position and to a time", async (t) => {
   const folder = t.testdir({});
   const [data, backup] = [join(folder, "data"), join(folder, "backup")];
-  const { client, child, port } = await serve(t, data);
+  const { client, end, port } = await serveWithClient(t, data);
   let transfers = 0;
   let isWriting = true;
   const pick = pseudoRandom(3);
+  const transfersReach = async (count: number) => {
+    while (transfers < count) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
   const transfer = async () => {
     const [from, to, amount] = [pick(50), pick(50), pick(100)];
     const number = transfers++;
@@ -319,8 +310,7 @@ t.test("a real server: backup while clients write, kill -9, restore to a positio
       while (isWriting) await transfer();
     }),
   );
-  await new Promise((resolve) => setTimeout(resolve, 600));
-  const before = transfers;
+  await transfersReach(500);
   await client.call("FLUSH", "BINARY", "LOGS");
   const files = (await client.call("SHOW", "BINARY", "LOGS")) as [string, number][];
   t.ok(files.length >= 2 && files.every(([, size]) => size > 100), files.map(([file]) => file).join(" "));
@@ -333,11 +323,14 @@ t.test("a real server: backup while clients write, kill -9, restore to a positio
   );
   await t.rejects(client.call("PURGE", "BINARY", "LOGS", "BEFORE", "noon") as Promise<unknown>, /Incorrect DATETIME/);
   await t.rejects(client.call("SHOW", "TABLES", "NOW") as Promise<unknown>, /syntax error/);
-  const copying = spawn(process.execPath, [PROGRAM, "wal", "backup", "--port", String(port), "--to", backup], { env });
-  const [status] = await once(copying, "exit");
+  const before = transfers;
+  const copying = spawn(process.execPath, [PROGRAM, "wal", "backup", "--port", String(port), "--to", backup], {
+    env: PLAIN_ENV,
+  });
+  const [status] = await once(copying, "close");
   t.equal(status, 0);
   t.ok(transfers > before, `${transfers - before} transfers during the backup`);
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await transfersReach(transfers + 300);
   isWriting = false;
   await writing;
   const expected = await accounts(client);
@@ -348,11 +341,10 @@ t.test("a real server: backup while clients write, kill -9, restore to a positio
   await new Promise((resolve) => setTimeout(resolve, 1100));
   await client.flushall();
   await client.set("after", "the accident");
-  child.kill("SIGKILL");
-  await once(child, "exit");
+  await end("SIGKILL");
 
   const restoreTo = (to: string, ...until: string[]) =>
-    twolog("wal", "restore", "--backup", backup, "--to", join(folder, to), "--binlogs", data, ...until);
+    said("wal", "restore", "--backup", backup, "--to", join(folder, to), "--binlogs", data, ...until);
   t.match(restoreTo("a", "--until", `${name}:${position}`), /^0 .*transactions applied/s);
   t.match(restoreTo("b", "--until", `${time}Z`.replace("T", " ")), /^0 /);
   t.match(restoreTo("b"), /^1 .*is not empty/s);
@@ -360,15 +352,14 @@ t.test("a real server: backup while clients write, kill -9, restore to a positio
     ["a", expected],
     ["b", expected],
   ] as const) {
-    const restored = await serve(t, join(folder, to));
+    const restored = await serveWithClient(t, join(folder, to));
     t.equal(await accounts(restored.client), wanted, to);
-    restored.child.kill("SIGTERM");
-    await once(restored.child, "exit");
+    await restored.end("SIGTERM");
   }
   t.match(
-    twolog("wal", "binlog", data, "--from", `${name}:${position}`),
+    said("wal", "binlog", data, "--from", `${name}:${position}`),
     /FLUSHDB.*COMMIT;.*v = 'the accident'.*COMMIT;/s,
   );
-  t.match(twolog("wal", "backup", "--dir", data, "--to", join(folder, "cold")), /^0 .*has the data of/);
+  t.match(said("wal", "backup", "--dir", data, "--to", join(folder, "cold")), /^0 .*has the data of/);
   t.ok(existsSync(join(folder, "cold", "backup.json")));
 });

@@ -23,7 +23,7 @@ const CAUGHT: Readonly<Record<string, readonly [oracle: string, step: string]>> 
 
 for (const order of ORDERS) {
   t.test(`caught: ${order.question}?`, async (t) => {
-    const { caught } = hunt(order.hunt, { seed: 1, limitMs: 20_000 });
+    const { caught } = hunt(order.hunt, { seed: 1, limitMs: Infinity });
     const [oracle, step] = CAUGHT[order.id] ?? [];
     t.equal(caught?.oracle, oracle, caught?.detail ?? "missed");
     t.equal(caught?.step, step, "at its crash point");

@@ -1,35 +1,11 @@
 /**
- * The `twolog` program as a person meets it: plain node on dist/, its output, its exit status.
+ * The commands of `twolog`: help, usage errors, the server with its flags and its config file, trace, bench.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import t, { type Test } from "tap";
-
-const PROGRAM = "dist/compare/twolog.js";
-const env = { ...process.env, NODE_OPTIONS: "", NO_COLOR: "1" };
-
-function twolog(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { env, encoding: "utf8" });
-  return { status, stdout, stderr };
-}
-
-/** Starts a server and resolves with its port; the test's end kills it. */
-async function serve(t: Test, ...args: string[]): Promise<{ port: number; child: ChildProcess }> {
-  const child = spawn(process.execPath, [PROGRAM, "server", "--port", "0", ...args], { env });
-  t.teardown(() => child.kill("SIGKILL"));
-  let log = "";
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stderr.on("data", (chunk) => {
-      log += chunk;
-      const found = /ready to accept connections on port (\d+)/.exec(log);
-      if (found !== null) resolve(Number(found[1]));
-    });
-    child.on("exit", () => reject(new Error(log)));
-  });
-  return { port, child };
-}
+import t from "tap";
+import { PLAIN_ENV, serve, twolog, twologIn } from "./support/program.ts";
 
 t.test("--help and --version answer on standard output with status 0", (t) => {
   const help = twolog("--help");
@@ -91,16 +67,14 @@ for (const engine of ["aof", "wal"]) {
     mkdirSync(data);
     writeFileSync(join(folder, "twolog.conf"), `# ours\ndir ${data}\nmaxclients 100\ntimeout 30\n`);
     const flags = ["--engine", engine, "--config", join(folder, "twolog.conf"), "--maxclients", "50"];
-    const { port, child } = await serve(t, ...flags);
-    const client = new Redis(port, { lazyConnect: true });
+    const { port, end } = await serve(t, ...flags);
+    const client = new Redis(port, { lazyConnect: true, retryStrategy: () => null });
     await client.connect();
     t.same(await client.config("GET", "maxclients"), ["maxclients", "50"], "a flag beats the file");
     t.same(await client.config("GET", "timeout"), ["timeout", "30"], "the file beats the default");
     await client.set("greeting", "hello");
     await client.hset("hash", { field: "value" });
-    const gone = new Promise((resolve) => child.on("exit", resolve));
-    child.kill("SIGKILL");
-    await gone;
+    await end("SIGKILL");
     client.disconnect();
 
     const check = twolog(engine, "check", data);
@@ -119,8 +93,7 @@ for (const engine of ["aof", "wal"]) {
     t.equal(await reader.get("greeting"), "hello");
     t.equal(await reader.hget("hash", "field"), "value");
     reader.disconnect();
-    again.child.kill("SIGTERM");
-    t.same(await new Promise((resolve) => again.child.on("exit", resolve)), 0, "SIGTERM is an orderly end");
+    t.equal(await again.end("SIGTERM"), 0, "SIGTERM is an orderly end");
   });
 }
 
@@ -151,7 +124,7 @@ t.test("trace shows both orders, in order", (t) => {
 t.test("bench measures both engines; without redis-benchmark, with its own client", (t) => {
   const args = ["bench", "--requests", "2000", "--rounds", "1", "--pipeline", "4", "--tests", "set,get,incr,mset"];
   const path = join(t.testdir({}), "nothing-is-installed-here");
-  const result = spawnSync(process.execPath, [PROGRAM, ...args], { env: { ...env, PATH: path }, encoding: "utf8" });
+  const result = twologIn({ env: { ...PLAIN_ENV, PATH: path } }, ...args);
   t.equal(result.stderr.replace(/^(made|created|ready|SIGTERM|warning).*\n/gm, ""), "");
   t.equal(result.status, 0);
   t.match(result.stdout, /own client/);

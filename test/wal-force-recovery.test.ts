@@ -2,12 +2,11 @@
  * A damaged folder is read once more: what each level of force-recovery passes over, and that nothing wrong is served; in this
  * process, and by a real server with real clients.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import t, { type Test } from "tap";
+import t from "tap";
 import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
@@ -16,6 +15,7 @@ import { slotOffset } from "../kv-wal/checkpoint-slot.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { PAGE_SIZE, PageType } from "../kv-wal/page.ts";
 import { CommandRunner } from "./support/command-runner.ts";
+import { serve } from "./support/program.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
 import { settle } from "./support/wal-workload.ts";
@@ -182,42 +182,6 @@ t.test("what no level can do is said", async (t) => {
   t.throws(() => walConfig({ "force-recovery": "7" }), /force-recovery/);
 });
 
-const PROGRAM = "dist/compare/twolog.js";
-
-/** A server on `folder`; its port when it listens, and what it has logged. */
-async function serve(t: Test, directory: string, ...flags: string[]) {
-  const env = { ...process.env, NODE_OPTIONS: "" };
-  const args = [
-    "server",
-    "--engine",
-    "wal",
-    "--port",
-    "0",
-    "--dir",
-    directory,
-    "--redo-log-file-size",
-    "1mb",
-    ...flags,
-  ];
-  const child: ChildProcess = spawn(process.execPath, [PROGRAM, ...args], { env });
-  t.teardown(() => child.kill("SIGKILL"));
-  let log = "";
-  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
-  const port = await new Promise<number>((resolve) => {
-    child.stderr!.on("data", (chunk) => {
-      log += chunk;
-      const found = /ready to accept connections on port (\d+)/.exec(log);
-      if (found !== null) resolve(Number(found[1]));
-    });
-    void ended.then(() => resolve(0));
-  });
-  const stop = async () => {
-    child.kill("SIGTERM");
-    return ended;
-  };
-  return { port, stop, ended, log: () => log };
-}
-
 function client(port: number): Redis {
   const redis = new Redis(port, { retryStrategy: () => null, maxRetriesPerRequest: 0 });
   redis.on("error", () => {});
@@ -226,11 +190,12 @@ function client(port: number): Redis {
 
 t.test("a byte of wal/space rots under a stopped server: no client ever reads it", async (t) => {
   const directory = t.testdir({});
-  const first = await serve(t, directory);
+  const flags = ["--engine", "wal", "--dir", directory, "--redo-log-file-size", "1mb"];
+  const first = await serve(t, ...flags);
   const writer = client(first.port);
   await Promise.all(Array.from({ length: 300 }, (_, n) => writer.set(`key ${n}`, expectedOf(n))));
   writer.disconnect();
-  t.equal(await first.stop(), 0);
+  t.equal(await first.end("SIGTERM"), 0);
   const space = join(directory, "wal/space");
   const pages = readFileSync(space).length / PAGE_SIZE;
   const leaf = Array.from({ length: pages }, (_, page) => page).findLast(
@@ -242,7 +207,7 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   writeSync(file, Buffer.from([byte[0]! ^ 16]), 0, 1, leaf * PAGE_SIZE + 9000);
   closeSync(file);
 
-  const damaged = await serve(t, directory);
+  const damaged = await serve(t, ...flags);
   const reader = client(damaged.port);
   let served = 0;
   let failed = 0;
@@ -256,7 +221,7 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   t.equal(await damaged.ended, 1);
   t.match(damaged.log(), new RegExp(`page ${leaf} is damaged .* offset ${leaf * PAGE_SIZE}`));
 
-  const forced = await serve(t, directory, "--force-recovery", "1");
+  const forced = await serve(t, ...flags, "--force-recovery", "1");
   const dumper = client(forced.port);
   t.match(forced.log(), /force-recovery is 1/);
   await t.rejects(dumper.set("new", "value"), /READONLY/);
@@ -272,5 +237,5 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   t.match(await dumper.info("wal"), `damaged_pages:${leaf}`);
   dumper.disconnect();
   reader.disconnect();
-  t.equal(await forced.stop(), 0);
+  t.equal(await forced.end("SIGTERM"), 0);
 });

@@ -2,7 +2,6 @@
  * `twolog wal check` and `twolog wal inspect`: what they print of a small folder, byte for byte (test/golden/wal-inspect.txt;
  * UPDATE_SCRIPTS=1 writes it anew), and that damage is listed, all of it, instead of ending them.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
@@ -15,6 +14,7 @@ import type { WalEngine } from "../kv-wal/engine.ts";
 import { checkFolder } from "../kv-wal/inspect/check-folder.ts";
 import { inspectWal } from "../kv-wal/inspect.ts";
 import { PAGE_SIZE, PageType } from "../kv-wal/page.ts";
+import { twolog } from "./support/program.ts";
 import { openWal, runOn } from "./support/wal-fixture.ts";
 import { settle } from "./support/wal-workload.ts";
 
@@ -144,23 +144,20 @@ t.test("the program: text, JSON, exit status, and what it does not understand", 
   const directory = join(t.testdir({}), "data");
   mkdirSync(join(directory, "wal"), { recursive: true });
   for (const [path, bytes] of folder.snapshot()) if (bytes !== undefined) writeFileSync(join(directory, path), bytes);
-  const twolog = (...args: string[]) => {
-    const env = { ...process.env, NODE_OPTIONS: "" };
-    return spawnSync(process.execPath, ["dist/compare/twolog.js", "wal", ...args], { env, encoding: "utf8" });
-  };
-  t.match(twolog("check", directory), { status: 0, stdout: /everything in it is whole/ });
-  t.same(JSON.parse(twolog("check", "--json", directory).stdout), []);
-  t.match(twolog("inspect", "page", "1", directory), { status: 0, stdout: /tail +"greeting"/ });
-  const items = JSON.parse(twolog("inspect", "--json", "redo", directory).stdout);
+  const wal = (...args: string[]) => twolog("wal", ...args);
+  t.match(wal("check", directory), { status: 0, stdout: /everything in it is whole/ });
+  t.same(JSON.parse(wal("check", "--json", directory).stdout), []);
+  t.match(wal("inspect", "page", "1", directory), { status: 0, stdout: /tail +"greeting"/ });
+  const items = JSON.parse(wal("inspect", "--json", "redo", directory).stdout);
   t.match(items.at(-1).title, /end of the log at LSN \d+/);
-  t.match(twolog("inspect", "everything", directory), { status: 1, stderr: /inspect what\? / });
-  t.match(twolog("inspect", "pool"), { status: 1, stderr: /--port N asks a running server/ });
+  t.match(wal("inspect", "everything", directory), { status: 1, stderr: /inspect what\? / });
+  t.match(wal("inspect", "pool"), { status: 1, stderr: /--port N asks a running server/ });
   t.throws(() => inspect(folder, "page one"), UsageError);
 
   const space = readFileSync(join(directory, "wal/space"));
   space[PAGE_SIZE + 200]! ^= 1;
   writeFileSync(join(directory, "wal/space"), space);
-  const damaged = twolog("check", "--json", directory);
+  const damaged = wal("check", "--json", directory);
   t.equal(damaged.status, 1);
   t.match(JSON.parse(damaged.stdout), [{ path: "wal/space", page: 1, offset: PAGE_SIZE, reason: /damaged/ }]);
 });

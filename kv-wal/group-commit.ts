@@ -155,7 +155,7 @@ export class GroupCommit implements CommitSteps {
     this.throwFailure();
     this.#cache.add(events, transaction.xid, seconds);
     this.#staged.push(transaction);
-    this.#oldestStaged = oldestOf(transaction, this.#oldestStaged);
+    if (this.#oldestStaged === undefined || transaction.id < this.#oldestStaged.id) this.#oldestStaged = transaction;
   }
 
   /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */

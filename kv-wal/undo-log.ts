@@ -113,7 +113,7 @@ export class UndoLog {
 
   /** Outside a mini-transaction: the next records, `sizeBytes` together, will lie in one page. */
   ensureRoom(sizeBytes: number): void {
-    if (this.#frame >= 0 && this.#top + sizeBytes <= PAGE_SIZE) return;
+    if (this.#frame >= 0 && this.#top() + sizeBytes <= PAGE_SIZE) return;
     this.#mini.begin();
     const frame = this.#header.allocate(PageType.UNDO, 0);
     const page = this.#pool.pageIn(frame);
@@ -124,7 +124,7 @@ export class UndoLog {
     this.#hold(frame);
   }
 
-  get #top(): number {
+  #top(): number {
     return this.#arena.halves[(this.#frame * PAGE_SIZE + PAGE_TOP_AT) >> 1]!;
   }
 
@@ -151,7 +151,7 @@ export class UndoLog {
 
   /** The roll pointer that the next record will have. */
   get nextPointer(): number {
-    return this.#frame < 0 ? 0 : pointerTo(this.#page, this.#top);
+    return this.#frame < 0 ? 0 : pointerTo(this.#page, this.#top());
   }
 
   /** Changes one byte of a record: that it was undone, or its transaction. In the mini-transaction. */

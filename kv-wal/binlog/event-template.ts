@@ -45,13 +45,24 @@ export class EventTemplate {
 
   /** Writes the event at `at`; `base` is the file position of the buffer's first byte. Returns its end. */
   write(buffer: Buffer, at: number, base: number, seconds: number): number {
+    buffer.set(this.bytes(seconds), at);
+    return this.place(buffer, at, base, seconds);
+  }
+
+  /** The event at this time, without its place. */
+  bytes(seconds: number): Buffer {
     if (seconds !== this.#seconds) this.#setTime(seconds);
-    const { size } = this;
-    buffer.set(this.#bytes, at);
-    const position = (base + at + size) >>> 0;
+    return this.#bytes;
+  }
+
+  /** Gives the event, whose `bytes` have been copied to `at`, its position and checksum. Returns its end. */
+  place(buffer: Buffer, at: number, base: number, seconds: number): number {
+    if (seconds !== this.#seconds) this.#setTime(seconds);
+    const end = at + this.size;
+    const position = (base + end) >>> 0;
     writeU32(buffer, at + EVENT_POSITION_AT, position);
-    writeU32(buffer, at + size - CHECKSUM_BYTES, this.#checksum ^ this.#word(0, position));
-    return at + size;
+    writeU32(buffer, end - CHECKSUM_BYTES, this.#checksum ^ this.#word(0, position));
+    return end;
   }
 
   /** The same, with an XID behind the header. */
@@ -81,5 +92,39 @@ export class EventTemplate {
       table[at + 512 + ((value >>> 16) & 255)]! ^
       table[at + 768 + (value >>> 24)]!
     );
+  }
+}
+
+/**
+ * What a transaction that changes rows begins with: some whole events and the head of its first row event, copied in one
+ * piece.
+ */
+export class OpeningTemplate {
+  readonly #events: readonly EventTemplate[];
+  readonly #head: Buffer;
+  readonly #bytes: Buffer;
+  #seconds = -1;
+  readonly size: number;
+
+  constructor(events: readonly EventTemplate[], head: Buffer) {
+    this.#events = events;
+    this.#head = head;
+    this.size = events.reduce((sum, event) => sum + event.size, head.length);
+    this.#bytes = Buffer.alloc(this.size);
+  }
+
+  /** Writes it at `at`, as `EventTemplate.write`; returns where the head begins. */
+  write(buffer: Buffer, at: number, base: number, seconds: number): number {
+    if (seconds !== this.#seconds) this.#setTime(seconds);
+    buffer.set(this.#bytes, at);
+    let end = at;
+    for (let i = 0; i < this.#events.length; i++) end = this.#events[i]!.place(buffer, end, base, seconds);
+    return end;
+  }
+
+  /** The head gets its time when the row event is closed. */
+  #setTime(seconds: number): void {
+    this.#seconds = seconds;
+    Buffer.concat([...this.#events.map((event) => event.bytes(seconds)), this.#head]).copy(this.#bytes);
   }
 }

@@ -143,16 +143,16 @@ export class BinlogCapture {
   end(effects: Effects): void {
     this.rows = false;
     if (!this.#asStatement) return;
-    for (let i = 0; i < effects.args.length; i++) this.#target.addStatement(effects.db[i]!, effects.args[i]!);
+    for (let i = 0; i < effects.args.length; i++) this.#target().addStatement(effects.db[i]!, effects.args[i]!);
   }
 
-  get #target(): TransactionEvents {
+  #target(): TransactionEvents {
     return this.#events!;
   }
 
   /** Room for a row; what does not fit ends the capture, and the transaction (`overflowed`). */
   #openRow(table: Table, change: RowChange, bytes: number, alsoMapped: Table = table): boolean {
-    if (this.#target.openRow(table, change, bytes, alsoMapped)) return true;
+    if (this.#target().openRow(table, change, bytes, alsoMapped)) return true;
     this.rows = false;
     return false;
   }
@@ -160,19 +160,19 @@ export class BinlogCapture {
   keyInserted(database: number, key: Bytes, type: number, expiry: number): void {
     // The rows of the value follow: their table is mapped in the same statement.
     if (!this.#openRow(Table.KEY, RowChange.INSERT, KEY_ROW_BYTES + key.length, TABLE_OF_TYPE[type])) return;
-    const { buffer, length } = this.#target;
-    this.#target.advance(writeKeyRow(buffer, length, database, key, type, expiry));
+    const { buffer, length } = this.#target();
+    this.#target().advance(writeKeyRow(buffer, length, database, key, type, expiry));
   }
 
   keyDeleted(database: number, key: Bytes, type: number, expiry: number): void {
     const minimal = this.policy.minimalImages;
     const change = minimal ? RowChange.DELETE_MINIMAL : RowChange.DELETE;
     if (!this.#openRow(Table.KEY, change, KEY_ROW_BYTES + key.length)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const end = minimal
       ? writeKey(buffer, length, NO_NULLS[2]!, database, key)
       : writeKeyRow(buffer, length, database, key, type, expiry);
-    this.#target.advance(end);
+    this.#target().advance(end);
   }
 
   /** The key has another expiry. */
@@ -180,7 +180,7 @@ export class BinlogCapture {
     const minimal = this.policy.minimalImages;
     const change = minimal ? RowChange.UPDATE_MINIMAL : RowChange.UPDATE;
     if (!this.#openRow(Table.KEY, change, 2 * (KEY_ROW_BYTES + key.length))) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     let end: number;
     if (minimal) {
       end = writeKey(buffer, length, NO_NULLS[2]!, database, key);
@@ -191,22 +191,22 @@ export class BinlogCapture {
       end = writeKeyRow(buffer, length, database, key, type, before);
       end = writeKeyRow(buffer, end, database, key, type, after);
     }
-    this.#target.advance(end);
+    this.#target().advance(end);
   }
 
   /** RENAME and MOVE of a container: the key is another one. All columns, because the primary key changes. */
   keyMoved(database: number, key: Bytes, toDatabase: number, toKey: Bytes, type: number, expiry: number): void {
     if (!this.#openRow(Table.KEY, RowChange.UPDATE, 2 * KEY_ROW_BYTES + key.length + toKey.length)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const end = writeKeyRow(buffer, length, database, key, type, expiry);
-    this.#target.advance(writeKeyRow(buffer, end, toDatabase, toKey, type, expiry));
+    this.#target().advance(writeKeyRow(buffer, end, toDatabase, toKey, type, expiry));
   }
 
   stringInserted(database: number, key: Bytes, value: Bytes): void {
     if (!this.#openRow(Table.STRING, RowChange.INSERT, KEY_BYTES + key.length + 4 + value.length)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const end = writeKey(buffer, length, NO_NULLS[3]!, database, key);
-    this.#target.advance(writeBlob(buffer, end, value));
+    this.#target().advance(writeBlob(buffer, end, value));
   }
 
   /** The old value is `size` bytes at `at` of `old`. */
@@ -215,7 +215,7 @@ export class BinlogCapture {
     const keyBytes = KEY_BYTES + key.length;
     const bytes = keyBytes + 4 + value.length + (minimal ? 1 : keyBytes + 4 + size);
     if (!this.#openRow(Table.STRING, minimal ? RowChange.UPDATE_MINIMAL : RowChange.UPDATE, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     let end = writeKey(buffer, length, minimal ? NO_NULLS[2]! : NO_NULLS[3]!, database, key);
     if (minimal) buffer[end++] = NO_NULLS[1]!;
     else {
@@ -223,24 +223,24 @@ export class BinlogCapture {
       copyBytes(buffer, length, buffer, end, keyBytes);
       end += keyBytes;
     }
-    this.#target.advance(writeBlob(buffer, end, value));
+    this.#target().advance(writeBlob(buffer, end, value));
   }
 
   stringDeleted(database: number, key: Bytes, old: Buffer, at: number, size: number): void {
     const minimal = this.policy.minimalImages;
     const bytes = KEY_BYTES + key.length + 4 + size;
     if (!this.#openRow(Table.STRING, minimal ? RowChange.DELETE_MINIMAL : RowChange.DELETE, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const end = writeKey(buffer, length, minimal ? NO_NULLS[2]! : NO_NULLS[3]!, database, key);
-    this.#target.advance(minimal ? end : writeOld(buffer, end, old, at, size));
+    this.#target().advance(minimal ? end : writeOld(buffer, end, old, at, size));
   }
 
   fieldInserted(database: number, key: Bytes, field: Bytes, value: Bytes): void {
     const bytes = KEY_BYTES + key.length + 4 + field.length + 4 + value.length;
     if (!this.#openRow(Table.HASH, RowChange.INSERT, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const end = writeBlob(buffer, writeKey(buffer, length, NO_NULLS[4]!, database, key), field);
-    this.#target.advance(writeBlob(buffer, end, value));
+    this.#target().advance(writeBlob(buffer, end, value));
   }
 
   fieldChanged(database: number, key: Bytes, field: Bytes, old: Buffer, at: number, size: number, value: Bytes): void {
@@ -248,7 +248,7 @@ export class BinlogCapture {
     const keyBytes = KEY_BYTES + key.length + 4 + field.length;
     const bytes = keyBytes + 4 + value.length + (minimal ? 1 : keyBytes + 4 + size);
     if (!this.#openRow(Table.HASH, minimal ? RowChange.UPDATE_MINIMAL : RowChange.UPDATE, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const nulls = minimal ? NO_NULLS[3]! : NO_NULLS[4]!;
     let end = writeBlob(buffer, writeKey(buffer, length, nulls, database, key), field);
     if (minimal) buffer[end++] = NO_NULLS[1]!;
@@ -257,28 +257,28 @@ export class BinlogCapture {
       copyBytes(buffer, length, buffer, end, keyBytes);
       end += keyBytes;
     }
-    this.#target.advance(writeBlob(buffer, end, value));
+    this.#target().advance(writeBlob(buffer, end, value));
   }
 
   fieldDeleted(database: number, key: Bytes, field: Bytes, old: Buffer, at: number, size: number): void {
     const minimal = this.policy.minimalImages;
     const bytes = KEY_BYTES + key.length + 4 + field.length + 4 + size;
     if (!this.#openRow(Table.HASH, minimal ? RowChange.DELETE_MINIMAL : RowChange.DELETE, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     const nulls = minimal ? NO_NULLS[3]! : NO_NULLS[4]!;
     const end = writeBlob(buffer, writeKey(buffer, length, nulls, database, key), field);
-    this.#target.advance(minimal ? end : writeOld(buffer, end, old, at, size));
+    this.#target().advance(minimal ? end : writeOld(buffer, end, old, at, size));
   }
 
   /** RENAME and MOVE of a hash, for each of its fields. */
   fieldMoved(database: number, key: Bytes, toDatabase: number, toKey: Bytes, field: Bytes, value: Bytes): void {
     const bytes = 2 * (KEY_BYTES + 4 + field.length + 4 + value.length) + key.length + toKey.length;
     if (!this.#openRow(Table.HASH, RowChange.UPDATE, bytes)) return;
-    const { buffer, length } = this.#target;
+    const { buffer, length } = this.#target();
     let end = writeBlob(buffer, writeKey(buffer, length, NO_NULLS[4]!, database, key), field);
     end = writeBlob(buffer, end, value);
     end = writeBlob(buffer, writeKey(buffer, end, NO_NULLS[4]!, toDatabase, toKey), field);
-    this.#target.advance(writeBlob(buffer, end, value));
+    this.#target().advance(writeBlob(buffer, end, value));
   }
 
   /** Everything in a database is removed. */
@@ -292,7 +292,7 @@ export class BinlogCapture {
   }
 
   #call(sql: string): void {
-    this.#target.addSql(sql);
-    if (this.#target.overflowed) this.rows = false;
+    this.#target().addSql(sql);
+    if (this.#target().overflowed) this.rows = false;
   }
 }

@@ -22,7 +22,7 @@
 import { assert } from "../../common/assert.ts";
 import type { Bytes } from "../../common/bytes.ts";
 import { writeU16, writeU32 } from "../bytes-view.ts";
-import { EventTemplate } from "./event-template.ts";
+import { EventTemplate, OpeningTemplate } from "./event-template.ts";
 import {
   beginEvent,
   CHECKSUM_BYTES,
@@ -50,6 +50,18 @@ const BEGIN = new EventTemplate(beginEvent());
 const XID = new EventTemplate(xidEvent());
 const TABLE_MAPS = TABLES.map((table) => new EventTemplate(tableMapEvent(table)));
 const FLAGS_AT = EVENT_HEADER_BYTES + 6;
+
+/** How transactions that change rows begin: by the change and the tables mapped. */
+const OPENINGS: (OpeningTemplate | undefined)[] = [];
+
+function openingOf(table: Table, change: RowChange, alsoMapped: Table): OpeningTemplate {
+  const number = (change * (TABLES.length + 1) + table) * (TABLES.length + 1) + alsoMapped;
+  OPENINGS[number] ??= new OpeningTemplate(
+    [BEGIN, ...[...new Set([table, alsoMapped])].map((mapped) => TABLE_MAPS[mapped - 1]!)],
+    rowsHead(table, change),
+  );
+  return OPENINGS[number];
+}
 
 /** The answer to a command whose transaction has `overflowed`; it is undone then, and was never prepared. */
 export const OVERFLOW =
@@ -175,9 +187,14 @@ export class TransactionEvents {
   }
 
   #openRows(table: Table, change: RowChange, alsoMapped: Table): void {
+    this.#table = table;
+    this.#change = change;
+    if (!this.#begun) {
+      this.#openTransaction(table, change, alsoMapped);
+      return;
+    }
     const isMapped = (this.#mapped & (1 << table)) !== 0;
     this.#closeRows(!isMapped);
-    this.#ensureBegun();
     if (!isMapped) {
       this.#map(table);
       if (alsoMapped !== table) this.#map(alsoMapped);
@@ -187,8 +204,17 @@ export class TransactionEvents {
     this.#rowsAt = this.#length;
     this.#buffer.set(head, this.#length);
     this.#length += head.length;
-    this.#table = table;
-    this.#change = change;
+  }
+
+  /** BEGIN, the tables of the first statement, and its row event. */
+  #openTransaction(table: Table, change: RowChange, alsoMapped: Table): void {
+    const opening = openingOf(table, change, alsoMapped);
+    this.#reserve(opening.size + CHECKSUM_BYTES);
+    const at = this.#length;
+    this.#rowsAt = opening.write(this.#buffer, at, this.#base, this.#seconds);
+    this.#length = at + opening.size;
+    this.#mapped = (1 << table) | (1 << alsoMapped);
+    this.#begun = true;
   }
 
   #map(table: Table): void {

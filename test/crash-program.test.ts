@@ -16,9 +16,9 @@ import { modelOf } from "../compare/lab/models/index.ts";
 import { makeMariadbTemplate, mariadbServer, mariadbVersion } from "../compare/originals/mariadb.ts";
 import { misfit } from "../compare/originals/membership.ts";
 import { CuttableDisk, powerCutObstacle } from "../compare/originals/power-cut.ts";
+import { ONE_CHANGE, observeCells, shownText } from "../compare/originals/observed-cells.ts";
 import { recordRun } from "../compare/originals/recorded-run.ts";
 import { redisServer, redisVersion } from "../compare/originals/redis.ts";
-import { checkTruth } from "../compare/originals/truth-check.ts";
 import { POLICIES, type Policy } from "../compare/policy.ts";
 import { makeFolder } from "../compare/server-process.ts";
 
@@ -215,7 +215,7 @@ t.test("a folder is allowed by a model, or it is not", async (t) => {
     `7  1.5 write(3<\\x61>, "${hex(" second")}", 7) = 7 <0.1>`,
   ]);
   const before = new FileTree(folder);
-  const ending = { blindSpots: [], remarks: [], startedAtMs: 0, status: 0, said: "", seconds: 0 };
+  const ending = { blindSpots: [], remarks: [], interrupted: [], startedAtMs: 0, status: 0, said: "", seconds: 0 };
   const points = new CrashPoints({ events: record.events, before, after: record.tree, ...ending });
   const moment = points.at(points.operations.length);
   const { store } = moment.disk;
@@ -235,19 +235,17 @@ t.test("a folder is allowed by a model, or it is not", async (t) => {
 t.test("redis-server, restarted on every measured crash point, does what was measured", async (t) => {
   const policy = POLICIES.find(({ engine, name }) => engine === "aof" && name === "always") as Policy;
   const server = redisServer(policy, redisVersion() ?? "");
-  const run = await recordRun(server, { writes: 1, gapMs: 0, restMs: 300, earlier: "OLD" });
-  const results = await checkTruth(run, makeFolder());
-  t.equal(results.length, 8);
-  for (const { row, observed, agrees } of results) t.ok(agrees, `${row.point} ${row.crash}: ${observed}`);
+  const cells = await observeCells(await recordRun(server, { ...ONE_CHANGE, restMs: 300 }), makeFolder());
+  t.equal(cells.length, 8);
+  for (const { cell, outcome, agrees } of cells) t.ok(agrees, `${cell.point} ${cell.crash}: ${shownText(cell, outcome)}`);
 });
 
 t.test("mariadbd, restarted on every measured crash point, does what was measured", async (t) => {
   const policy = POLICIES.find(({ engine, name }) => engine === "wal" && name === "1/1") as Policy;
   const server = mariadbServer(policy, mariadbVersion() ?? "", await makeMariadbTemplate());
-  const run = await recordRun(server, { writes: 1, gapMs: 0, restMs: 300, earlier: "OLD" });
-  const results = await checkTruth(run, makeFolder());
-  t.equal(results.length, 16);
-  for (const { row, observed, agrees } of results) t.ok(agrees, `${row.point} ${row.crash}: ${observed}`);
+  const cells = await observeCells(await recordRun(server, { ...ONE_CHANGE, restMs: 300 }), makeFolder());
+  t.equal(cells.length, 16);
+  for (const { cell, outcome, agrees } of cells) t.ok(agrees, `${cell.point} ${cell.crash}: ${shownText(cell, outcome)}`);
 });
 
 t.test("a real power cut takes what was not synced, or the machine does not let us and we say so", async (t) => {

@@ -137,7 +137,8 @@ export const AOF_LOSS_CLAIMS: readonly Claim[] = [
     truth: "holds",
     because: "the reply waits for an fsync that began after the write",
     async run(means) {
-      const isKept = (value: string, told: boolean): string => (told && value !== "NEW" ? "lost" : "nothing lost");
+      const isKept = (value: string, told: boolean | undefined): string =>
+        told && value !== "NEW" ? "lost" : "nothing lost";
       return [
         ...casesOf(
           "aof",

@@ -10,6 +10,9 @@
  * A case *deviates* when the engine shows something else than the original did, and not the improvement that the row states.
  */
 
+import type { Policy } from "../policy.ts";
+import type { Cell, Outcome } from "./measured.ts";
+
 export type Verdict = "holds" | "holds only if" | "false";
 
 /** One thing that was run. The words of the three columns are compared as they are. */
@@ -27,6 +30,10 @@ export interface Case {
   readonly how: "simulated" | "killed" | "timed";
   /** Figures that nobody judges: milliseconds, counts, ratios. */
   readonly figure?: string;
+  /** The cell of the measured matrix that it is, and what words it makes of one. */
+  readonly cell?: { readonly cell: Cell; readonly text: (policy: Policy, outcome: Outcome) => string };
+  /** What the installed original shows, with --originals; undefined: it was not asked. */
+  readonly original?: string;
 }
 
 /** A case of kv-aof, simulated unless said otherwise. */

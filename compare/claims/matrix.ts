@@ -1,12 +1,8 @@
 /**
- * The measured crash matrix (shared/truth), and the same cells of our engines: one SET from OLD to NEW on a quiet server,
- * crashed at a named point, restarted.
+ * The cells of the measured crash matrix (measured.ts) on our engines: one SET from OLD to NEW on a quiet server in the
+ * simulator, crashed at a named point, restarted.
  *
- * Measured on redis-server 7.0.15 and MariaDB 10.11.19 (one UPDATE, binlog ROW). A cell is three signs:
- *
- *     A acknowledged, . not   B in the binlog with its XID after the restart, - not   N the row is NEW, O it is OLD
- *
- * The points, and the step of ours after which a crash is the same. f is flush_log_at_trx_commit, s is sync_binlog:
+ * The points, and the step of ours after which a crash is the same:
  *
  *     P0   before redo prepare is written   wal.prepare          P4   before the engine commit     the binlog's last step
  *     P1   before its fsync (f=1)           wal.redo-write       P4b  before the commit record     wal.commit
@@ -15,78 +11,13 @@
  *
  *     R0   before the AOF write             aof.append           R2   before the reply             the AOF's last step
  *     R1   before the fsync (always)        aof.write            R3   reply received               R4   three seconds later
+ *     R5   as the background fsync begins   no step: the first sync of the increment behind the write
  */
 import type { StepName } from "../../common/steps.ts";
 import type { CrashKind, EngineName, Policy } from "../policy.ts";
 import type { Case } from "./claim.ts";
+import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING, seenAt } from "./measured.ts";
 import { type Asked, bytesOf, policyOf, Stage, type StageOptions } from "./stage.ts";
-
-const MEASURED: Readonly<Record<string, string>> = {
-  "aof always kill": "R0:.-O R1:.-N R2:.-N R3:A-N",
-  "aof always power": "R0:.-O R1:.-O R2:.-N R3:A-N",
-  "aof everysec kill": "R0:.-O R2:.-N R3:A-N",
-  "aof everysec power": "R0:.-O R2:.-O R3:A-O",
-  "aof no kill": "R0:.-O R2:.-N R4:A-N",
-  "aof no power": "R0:.-O R2:.-O R4:A-O",
-  "wal 1/1 kill": "P0:.-O P1:.-O P2:.-O P3:.BN P4:.BN P5:.BN P6:ABN P7:ABN",
-  "wal 1/1 power": "P0:.-O P1:.-O P2:.-O P3:.-O P4:.BN P5:.BN P6:ABN P7:ABN",
-  "wal 1/0 kill": "P0:.-O P1:.-O P2:.-O P4:.BN P5:.BN P6:ABN P7:ABN",
-  "wal 1/0 power": "P0:.-O P1:.-O P2:.-O P4:.-O P5:.-O P6:A-O P7:A-N",
-  "wal 2/1 kill": "P0:.-O P2:.-O P3:.BN P4:.BN P4b:.BN P5:.BN P6:ABN P7:ABN",
-  "wal 2/1 power": "P0:.-O P2:.-O P3:.-O P4:.BO P4b:.BO P5:.BO P6:ABO P7:ABN",
-  "wal 2/0 kill": "P0:.-O P2:.-O P4:.BN P4b:.BN P5:.BN P6:ABN P7:ABN",
-  "wal 2/0 power": "P0:.-O P2:.-O P4:.-O P4b:.-O P5:.-O P6:A-O P7:A-N",
-  "wal 0/1 kill": "P2:.-O P3:.BO P4:.BO P5:.BO P6:ABO P7:ABN",
-  "wal 0/1 power": "P2:.-O P3:.-O P4:.BO P5:.BO P6:ABO P7:ABN",
-  "wal 0/0 kill": "P2:.-O P4:.BO P5:.BO P6:ABO P7:ABN",
-  "wal 0/0 power": "P2:.-O P4:.-O P5:.-O P6:A-O P7:A-N",
-};
-
-export const POINT_MEANING: Readonly<Record<string, string>> = {
-  P0: "before the prepare is written",
-  P1: "before the prepare is synced",
-  P2: "before the binlog is written",
-  P3: "between the binlog's write and its sync",
-  P4: "before the engine commits",
-  P4b: "before the commit mark is written",
-  P5: "before the reply",
-  P6: "after the reply",
-  P7: "3 s after the reply",
-  R0: "before the AOF is written",
-  R1: "between the AOF's write and its fsync",
-  R2: "before the reply",
-  R3: "after the reply",
-  R4: "3 s after the reply",
-};
-
-/** What a crash leaves of the one write. */
-export interface Outcome {
-  readonly told: boolean;
-  /** The binlog has it, whole; always false for kv-aof. */
-  readonly inBinlog: boolean;
-  readonly value: string;
-}
-
-export interface Cell {
-  readonly policy: Policy;
-  readonly point: string;
-  readonly crash: CrashKind;
-  readonly measured: Outcome;
-}
-
-function parse(signs: string): Outcome {
-  return { told: signs[0] === "A", inBinlog: signs[1] === "B", value: signs[2] === "N" ? "NEW" : "OLD" };
-}
-
-/** Every measured cell, in order. */
-export const CELLS: readonly Cell[] = Object.entries(MEASURED).flatMap(([key, cells]) => {
-  const [engine = "", name = "", crash = ""] = key.split(" ");
-  const policy = policyOf(engine as EngineName, name);
-  return cells.split(" ").map((cell): Cell => {
-    const [point = "", signs = ""] = cell.split(":");
-    return { policy, point, crash: crash as CrashKind, measured: parse(signs) };
-  });
-});
 
 /** The step of ours after which a crash is a crash at this point; undefined: a moment after the reply. */
 export function stepOf(policy: Policy, point: string): StepName | undefined {
@@ -165,20 +96,25 @@ export function outcomeAt({ stage, write }: QuietWrite, crash: CrashKind, moment
 }
 
 /** The cell on our engine, in the simulator. */
-export function observeCell({ policy, point, crash }: Pick<Cell, "policy" | "point" | "crash">): Outcome {
-  const run = quietWriteOf(policy);
-  const step = stepOf(policy, point);
-  const moment = step === undefined ? run.stage.now : run.stage.after(step, run.write);
-  if (moment === undefined) throw new Error(`kv-${policy.engine} ${policy.name} never takes the step ${step}`);
-  return outcomeAt(run, crash, moment);
+export function observeCell(cell: Cell): Outcome {
+  const run = quietWriteOf(cell.policy);
+  return seenAt(cell, outcomeAt(run, cell.crash, momentOf(run, cell)));
 }
 
-/** An outcome in the words of the table. */
-export function outcomeText(policy: Policy, { told, inBinlog, value }: Outcome): string {
-  const start = told ? "acknowledged" : "not acknowledged";
-  if (policy.engine === "aof") return `${start}, ${value}`;
-  const isBoth = inBinlog === (value === "NEW");
-  return `${start}, ${value}${isBoth ? " in both" : inBinlog ? " in the engine, NEW in the binlog" : " in the engine, not in the binlog"}`;
+function momentOf({ stage, write }: QuietWrite, { policy, point }: Cell): number {
+  const step = stepOf(policy, point);
+  const moment = point === "R5" ? beginOfSync(stage, write) : step === undefined ? stage.now : stage.after(step, write);
+  if (moment === undefined) throw new Error(`kv-${policy.engine} ${policy.name} never comes to ${point}`);
+  return moment;
+}
+
+/** The moment right after the AOF's first sync behind a write has begun. */
+function beginOfSync(stage: Stage, write: Asked): number | undefined {
+  const written = stage.after("aof.write", write);
+  const index = stage.events.findIndex(
+    (event, at) => at >= (written ?? 0) && event.kind === "disk" && event.operation.kind === "sync-start",
+  );
+  return written === undefined || index < 0 ? undefined : index + 1;
 }
 
 /** Cells of one engine as a claim's cases: `claimed` says what the document makes one expect of a cell. */
@@ -195,5 +131,6 @@ export function casesOf(
     measured: text(cell.policy, cell.measured),
     observed: text(cell.policy, observeCell(cell)),
     how: "simulated",
+    cell: { cell, text },
   }));
 }

@@ -9,7 +9,8 @@ import type { EngineName } from "../policy.ts";
 import { makeFolder, removeFolder, StartRefused, startServer } from "../server-process.ts";
 import { SMALL } from "../survey.ts";
 import type { Case, Means } from "./claim.ts";
-import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING, stepOf } from "./matrix.ts";
+import { stepOf } from "./matrix.ts";
+import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING } from "./measured.ts";
 
 const AT_ONCE = 2;
 
@@ -29,6 +30,7 @@ export async function killedCases(means: Means, engine: EngineName, wanted: (cel
         measured,
         observed: outcomeText(cell.policy, await killAt(cell)),
         how: "killed",
+        cell: { cell, text: outcomeText },
       };
     }
   };

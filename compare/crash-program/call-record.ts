@@ -32,8 +32,9 @@ export class CallRecord {
   readonly #byLine: boolean;
   /** What was printed since the last line feed. */
   #line = "";
-  /** The call that is being interpreted. */
+  /** The call that is being interpreted, and the how manieth such of its thread it is. */
   call: SystemCall | undefined;
+  nth = 0;
 
   constructor(tree: FileTree, from: string, rules: RecordRules, startedAt: () => number) {
     const { ignored, acknowledgedBy } = rules;
@@ -45,20 +46,19 @@ export class CallRecord {
   }
 
   tell(operation: DiskOperation): void {
-    const { name = "", pid = 0 } = this.call ?? {};
-    this.events.push({ kind: "operation", operation, call: name, pid, ms: this.#now() });
+    this.events.push({ kind: "operation", operation, ...this.#origin() });
   }
 
   /** The program has told somebody something: every whole line, or every reply, is an acknowledgement. */
   acknowledge(bytes: Buffer): void {
     if (!this.#byLine) {
-      this.events.push({ kind: "ack", text: bytes.toString("latin1"), ms: this.#now() });
+      this.events.push({ kind: "ack", text: bytes.toString("latin1"), ...this.#origin() });
       return;
     }
     const text = bytes.toString("utf8");
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop() ?? "";
-    for (const line of lines) this.events.push({ kind: "ack", text: line, ms: this.#now() });
+    for (const line of lines) this.events.push({ kind: "ack", text: line, ...this.#origin() });
   }
 
   /** What the call's descriptor, its argument `index`, stands for; undefined for what is not followed. */
@@ -84,7 +84,9 @@ export class CallRecord {
     return this.#ignored(path);
   }
 
-  #now(): number {
-    return Math.round(((this.call?.leftAt ?? 0) - this.#startedAt()) * 1e6) / 1000;
+  #origin(): { call: string; nth: number; pid: number; ms: number } {
+    const { name = "", pid = 0, leftAt = 0 } = this.call ?? {};
+    const ms = Math.round((leftAt - this.#startedAt()) * 1e6) / 1000;
+    return { call: name, nth: this.nth, pid, ms };
   }
 }

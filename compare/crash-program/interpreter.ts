@@ -10,6 +10,7 @@ import { CallRecord, type Handler, type Handlers, type RecordRules } from "./cal
 import { ContentCalls } from "./content-calls.ts";
 import type { FileNode, FileTree, FolderNode } from "./file-tree.ts";
 import { NameCalls } from "./name-calls.ts";
+import type { InterruptedCall } from "./recording.ts";
 import { descriptorOf, type StraceEvent, type SystemCall } from "./strace-lines.ts";
 
 /** The calls that strace is asked for. `read` moves a position; its data are not looked at (RAW_CALLS). */
@@ -30,6 +31,9 @@ export class Interpreter {
   readonly #handlers: ReadonlyMap<string, Handler>;
   /** Syncs that have begun, by the thread that waits for them. */
   readonly #syncs = new Map<number, { readonly node: FileNode; readonly sync: number }[]>();
+  /** How many calls of a name a thread has entered; and the call of each thread that it has not left. */
+  readonly #counts = new Map<string, number>();
+  readonly #inside = new Map<number, InterruptedCall>();
   #lastSync = 0;
   #startedAt: number | undefined;
 
@@ -50,6 +54,11 @@ export class Interpreter {
     return this.#startedAt;
   }
 
+  /** The calls that never ended. */
+  get interrupted(): InterruptedCall[] {
+    return [...this.#inside.values()];
+  }
+
   event(event: StraceEvent): void {
     if (event.kind === "exit") {
       this.record.processes.exited(event.pid);
@@ -58,11 +67,23 @@ export class Interpreter {
     const { call } = event;
     this.#startedAt ??= call.at;
     this.record.call = call;
+    this.record.nth = this.#numberOf(call, event.kind === "enter");
     if (event.kind === "enter") this.#entered(call);
     else if (call.name.startsWith("clone") || call.name === "fork" || call.name === "vfork") {
       this.record.processes.cloned(call.pid, call.args.join(","), call.error === "" ? call.result : -1);
     } else if (call.error === "" && call.result >= 0) this.#handlers.get(call.name)?.(call);
     else if (call.name.includes("sync")) this.#syncs.delete(call.pid);
+  }
+
+  #numberOf(call: SystemCall, isEntered: boolean): number {
+    const { pid, name } = call;
+    const key = `${pid} ${name}`;
+    const nth = (this.#counts.get(key) ?? 0) + (isEntered ? 1 : 0);
+    this.#counts.set(key, nth);
+    if (isEntered) this.#inside.set(pid, { call: name, nth, path: descriptorOf(call.args[0]).path });
+    // A call that did not return has neither a result nor an error.
+    else if (call.result >= 0 || call.error !== "") this.#inside.delete(pid);
+    return nth;
   }
 
   #entered(call: SystemCall): void {

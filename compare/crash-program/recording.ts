@@ -12,8 +12,9 @@ import type { FileTree } from "./file-tree.ts";
 export interface RecordedOperation {
   readonly kind: "operation";
   readonly operation: DiskOperation;
-  /** The system call that did it. */
+  /** The system call that did it, and the how manieth of its thread it was. */
   readonly call: string;
+  readonly nth: number;
   readonly pid: number;
   /** Since the recording began. */
   readonly ms: number;
@@ -23,7 +24,18 @@ export interface Acknowledgement {
   readonly kind: "ack";
   /** A line that the program printed. */
   readonly text: string;
+  readonly call: string;
+  readonly nth: number;
+  readonly pid: number;
   readonly ms: number;
+}
+
+/** A call that was entered and never left: the program was killed in it. */
+export interface InterruptedCall {
+  readonly call: string;
+  readonly nth: number;
+  /** The file, where its first argument is a descriptor. */
+  readonly path: string;
 }
 
 export type RecordedEvent = RecordedOperation | Acknowledgement;
@@ -40,6 +52,7 @@ export interface Recording {
   readonly remarks: readonly string[];
   /** When it began, in milliseconds since 1970: what `ms` of events counts from. */
   readonly startedAtMs: number;
+  readonly interrupted: readonly InterruptedCall[];
   /** How the program ended. */
   readonly status: number | NodeJS.Signals;
   /** The end of what it wrote to its standard error. */

@@ -139,6 +139,7 @@ function interpret(plan: RecordPlan, trace: string, before: FileTree, ending: En
     after,
     blindSpots: [...interpreter.record.blindSpots],
     remarks: [...interpreter.record.remarks],
+    interrupted: interpreter.interrupted,
     startedAtMs: startedAt * 1000,
     status: ending.status,
     said: ending.said,

@@ -1,7 +1,7 @@
 /** Crashes a recorded run, restarts the real server on what is left, and sums up the verdicts: a column of the table. */
 import { type CrashState, crashStates, type ModelCoverage } from "../crash-program/crash-points.ts";
 import type { PersistenceModel } from "../lab/models/model.ts";
-import { judge, judgeRefusal, type Verdict } from "../oracle.ts";
+import { judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
 import type { CrashKind } from "../policy.ts";
 import type { RecordedRun } from "./recorded-run.ts";
 import type { Restarted } from "./server.ts";
@@ -16,13 +16,14 @@ export interface Column {
   /** States after which something is there that had not been acknowledged: allowed, and counted. */
   ghosts: number;
   refused: number;
-  refusal: string;
+  /** What it said when it refused; each once. */
+  readonly refusals: string[];
   /** States in which the binlog has other transactions than the engine: more, or fewer. */
   binlogAhead: number;
   binlogBehind: number;
   /** States that broke the policy's promise, and how. */
   broken: number;
-  violation: string;
+  readonly violations: string[];
 }
 
 export interface CrashColumns {
@@ -40,8 +41,8 @@ export interface ColumnsPlan {
 
 function newColumn(crash: CrashKind): Column {
   return {
-    ...{ crash, states: 0, lost: 0, lostMs: 0, ghosts: 0, refused: 0, refusal: "" },
-    ...{ binlogAhead: 0, binlogBehind: 0, broken: 0, violation: "" },
+    ...{ crash, states: 0, lost: 0, lostMs: 0, ghosts: 0, refused: 0, refusals: [] },
+    ...{ binlogAhead: 0, binlogBehind: 0, broken: 0, violations: [] },
   };
 }
 
@@ -91,7 +92,7 @@ function add(column: Column, run: RecordedRun, state: CrashState, restarted: Res
   column.states++;
   if (restarted.refused !== undefined) {
     column.refused++;
-    if (column.refusal === "") column.refusal = restarted.refused;
+    addOnce(column.refusals, restarted.refused);
     return;
   }
   column.lost = Math.max(column.lost, verdict.lost);
@@ -103,5 +104,13 @@ function add(column: Column, run: RecordedRun, state: CrashState, restarted: Res
   const violation = verdict.violations[0];
   if (violation === undefined) return;
   column.broken++;
-  if (column.violation === "") column.violation = `${violation.kind}: ${violation.command} ${violation.detail}`.trim();
+  addOnce(column.violations, violationText(violation));
+}
+
+export function violationText({ kind, command, detail }: Violation): string {
+  return `${kind}: ${command} ${detail}`.trim();
+}
+
+function addOnce(texts: string[], text: string): void {
+  if (!texts.includes(text)) texts.push(text);
 }

@@ -1,109 +1,146 @@
 /**
- * Where an original and its twin may differ, and why: every other difference fails `--originals`. Two servers differ when
- * one keeps its policy's promise and the other does not, when one refuses to start, or when one's binlog and engine
- * disagree and the other's do not.
+ * What the crashes of an original and of its twin may show, and why: a trait without an explanation fails `--originals`,
+ * whether one of them shows it or both.
+ *
+ *     binlog ahead    a transaction is in the binlog and not in the engine: the redo was less durable than the binlog
+ *     binlog behind   it is in the engine and not in the binlog: the binlog was less durable than the commit mark
+ *     loses           something acknowledged is gone, within what the policy promises
+ *     broken          the policy's promise was not kept        }  never explained of twolog's own engines, of the originals
+ *     refused         the server does not start                }  only by a weakness that is known by what it says
+ *
+ * Which policies may part engine and binlog follows from what each makes durable, and when (W8). Where only one of two servers shows an
+ * allowed trait, the states that were chosen did not have it: their recordings differ in time.
  */
 
-import type { CrashKind, EngineName } from "../policy.ts";
-import type { CrashColumns } from "./crash-columns.ts";
+import { type CrashKind, type EngineName, type Policy, promiseOf } from "../policy.ts";
+import type { Column } from "./crash-columns.ts";
 
-export type Trait = "broken" | "refused" | "binlog ahead" | "binlog behind";
+const TRAITS = ["broken", "refused", "loses", "binlog ahead", "binlog behind"] as const;
+export type Trait = (typeof TRAITS)[number];
 
-export interface Difference {
+/** A trait that one or both servers of a pair have. */
+export interface Finding {
   readonly crash: CrashKind;
   readonly trait: Trait;
-  /** True: the original has the trait, its twin has not. */
-  readonly original: boolean;
+  readonly shownBy: "original" | "twin" | "both";
+  /** What was said, or found: each once. */
+  readonly examples: readonly string[];
   /** Why; undefined when nobody has explained it. */
   readonly why: string | undefined;
 }
 
-interface Explanation {
+interface Weakness {
   readonly engine: EngineName;
-  readonly firstStart?: true;
-  readonly crash: CrashKind;
   readonly trait: Trait;
-  readonly original: boolean;
-  /** Policies that it is about. */
-  readonly policy: RegExp;
+  /** Known only of the server's very first start. */
+  readonly firstStart: boolean;
+  /** All that it may say. */
+  readonly says: RegExp;
   readonly why: string;
 }
 
-const EXPLANATIONS: readonly Explanation[] = [
+/** Of the originals, after a power loss. */
+const WEAKNESSES: readonly Weakness[] = [
   {
     engine: "aof",
-    firstStart: true,
-    crash: "power",
     trait: "broken",
-    original: true,
-    policy: /./,
+    firstStart: true,
+    says: /^lost write: /,
     why:
       "At its first start redis-server makes appendonlydir and syncs what is in it, but never the data folder that holds " +
       "it (A8): by the letter of POSIX a power loss may take the folder and everything acknowledged with it. On ext4 in " +
       "practice the sync of a file in it commits the name too. kv-aof syncs the data folder first (I8).",
   },
   {
-    engine: "wal",
-    firstStart: true,
-    crash: "power",
+    engine: "aof",
     trait: "refused",
-    original: true,
-    policy: /./,
+    firstStart: false,
+    says: /^Bad file format reading the append only file/,
     why:
-      "MariaDB makes a binlog file, syncs it and lists it in binlog.index, but never syncs the folder: by the letter of " +
-      "POSIX a power loss may take the file and leave the index, and then it refuses to start. On ext4 in practice the " +
-      "file's own sync commits its name too. kv-wal syncs the folder before it relies on a name (I8).",
+      "A power loss may leave zeros where the AOF's unsynced end was (on ext4: what is appended inside an allocated block). " +
+      "redis-server takes them for damage and does not start (A13). kv-aof cuts them, and says so.",
   },
   {
     engine: "wal",
-    crash: "power",
     trait: "refused",
-    original: true,
-    policy: /./,
-    why: "MariaDB makes a new binlog file at every start and does not sync the folder: see the first start. kv-wal does (I8).",
+    firstStart: false,
+    says: /prepared transactions|binlog/,
+    why:
+      "MariaDB makes a binlog file at every start, syncs it and lists it in binlog.index, but never syncs the folder: by the " +
+      "letter of POSIX a power loss may take the file and leave prepared transactions that only it could decide, and then " +
+      "it refuses to start. On ext4 in practice the file's own sync commits its name too. kv-wal syncs the folder before it " +
+      "relies on a name (I8).",
   },
 ];
 
-/** Only 1/1 promises that engine and binlog agree (W8). */
-const MAY_DISAGREE =
-  "This policy lets engine and binlog disagree (W8); the states chosen show it for one server only. --states N chooses more.";
-
-/** What one server shows that the other does not. */
-export function differencesOf(
-  engine: EngineName,
-  policy: string,
-  original: CrashColumns,
-  twin: CrashColumns,
-  isFirstStart: boolean,
-): Difference[] {
-  const differences: Difference[] = [];
-  for (const crash of ["kill", "power"] as const) {
-    const [a, b] = [traitsOf(original, crash), traitsOf(twin, crash)];
-    for (const trait of ["broken", "refused", "binlog ahead", "binlog behind"] as const) {
-      if (a.has(trait) === b.has(trait)) continue;
-      const has = a.has(trait);
-      const found = EXPLANATIONS.find(
-        (known) =>
-          known.engine === engine &&
-          known.crash === crash &&
-          known.trait === trait &&
-          known.original === has &&
-          known.policy.test(policy) &&
-          (known.firstStart === undefined || isFirstStart),
-      );
-      const mayDisagree = trait.startsWith("binlog") && policy !== "1/1";
-      differences.push({ crash, trait, original: has, why: found?.why ?? (mayDisagree ? MAY_DISAGREE : undefined) });
-    }
-  }
-  return differences;
+/** Why a policy allows it after such a crash; undefined: it does not. */
+export function whyAllowed(policy: Policy, crash: CrashKind, trait: Trait): string | undefined {
+  if (trait === "loses") return whyLost(policy, crash);
+  if (policy.engine === "aof") return undefined;
+  const [flush, sync] = policy.name.split("/");
+  if (trait === "binlog ahead" && flush === "0")
+    return "With flush_log 0 the prepare is still in memory when the binlog is written: any crash may take it alone (W8).";
+  if (trait === "binlog ahead" && flush === "2" && crash === "power")
+    return "With flush_log 2 the prepare is not synced when the binlog is: a power loss may take it alone (W8).";
+  if (trait === "binlog behind" && sync === "0" && crash === "power")
+    return "With sync_binlog 0 the binlog is not synced when redo is: a power loss may take it alone (W8, W10).";
+  return undefined;
 }
 
-function traitsOf(columns: CrashColumns, crash: CrashKind): Set<Trait> {
-  const { broken, refused, binlogAhead, binlogBehind } = columns[crash];
-  const traits = new Set<Trait>();
-  if (broken > 0) traits.add("broken");
-  if (refused > 0) traits.add("refused");
-  if (binlogAhead > 0) traits.add("binlog ahead");
-  if (binlogBehind > 0) traits.add("binlog behind");
-  return traits;
+function whyLost(policy: Policy, crash: CrashKind): string | undefined {
+  if (promiseOf(policy, crash).keeps === "everything") return undefined;
+  if (policy.engine === "wal") return "The policy answers before what it needs is durable (W8, W15, W16).";
+  if (crash === "power") return "The policy answers before it syncs (A5, A8).";
+  return "While a background fsync runs, the write waits and the reply does not: what is only in memory dies (A6).";
+}
+
+/** All traits of both servers, each explained or not. */
+export function findingsOf(
+  policy: Policy,
+  isFirstStart: boolean,
+  original: Readonly<Record<CrashKind, Column>>,
+  twin: Readonly<Record<CrashKind, Column>>,
+): Finding[] {
+  const findings: Finding[] = [];
+  for (const crash of ["kill", "power"] as const) {
+    for (const trait of TRAITS) {
+      const [ofOriginal, ofTwin] = [statesWith(original[crash], trait), statesWith(twin[crash], trait)];
+      if (ofOriginal === 0 && ofTwin === 0) continue;
+      const shownBy = ofTwin === 0 ? "original" : ofOriginal === 0 ? "twin" : "both";
+      const examples = [...examplesOf(original[crash], trait), ...examplesOf(twin[crash], trait)];
+      const weakness =
+        shownBy === "original" && crash === "power"
+          ? weaknessOf(policy.engine, trait, isFirstStart, examples)
+          : undefined;
+      findings.push({ crash, trait, shownBy, examples, why: weakness ?? whyAllowed(policy, crash, trait) });
+    }
+  }
+  return findings;
+}
+
+function weaknessOf(
+  engine: EngineName,
+  trait: Trait,
+  isFirstStart: boolean,
+  examples: readonly string[],
+): string | undefined {
+  const known = WEAKNESSES.find(
+    (weakness) => weakness.engine === engine && weakness.trait === trait && (isFirstStart || !weakness.firstStart),
+  );
+  return known !== undefined && examples.every((text) => known.says.test(text)) ? known.why : undefined;
+}
+
+function statesWith({ broken, refused, lost, binlogAhead, binlogBehind }: Column, trait: Trait): number {
+  // A loss that the policy does not allow is counted once: as broken.
+  return {
+    broken,
+    refused,
+    loses: broken === 0 ? lost : 0,
+    "binlog ahead": binlogAhead,
+    "binlog behind": binlogBehind,
+  }[trait];
+}
+
+function examplesOf({ violations, refusals }: Column, trait: Trait): readonly string[] {
+  return trait === "broken" ? violations : trait === "refused" ? refusals : [];
 }

@@ -12,12 +12,12 @@ import { UsageError } from "../../common/errors.ts";
 import type { FileTree } from "../crash-program/file-tree.ts";
 import { materialise } from "../crash-program/materialise.ts";
 import type { DiskImage } from "../lab/disk-image.ts";
+import type { Cells } from "../model.ts";
 import type { Policy } from "../policy.ts";
 import { makeFolder } from "../server-process.ts";
 import { committedIn } from "./binlog-count.ts";
 import { isWriteReply, MysqlClient } from "./mysql-client.ts";
-import { NO_CELLS } from "./redis.ts";
-import { type CrashedServer, type Restarted, run, whenReady } from "./server.ts";
+import { type CrashedServer, type Restarted, restartProgram, run, whenReady } from "./server.ts";
 
 const TABLE = "CREATE TABLE twolog.entries (k VARBINARY(64) PRIMARY KEY, v VARBINARY(8000)) ENGINE=InnoDB";
 const FILES = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:10M:autoextend"];
@@ -111,25 +111,20 @@ async function restartMariadb(
   folder: string,
 ): Promise<Restarted> {
   materialise(image, links, folder);
-  const { command, args } = commandFor(folder);
-  const server = run(command, args);
-  const client = await whenReady(server.ended, () => MysqlClient.open(`${folder}.sock`));
-  if (client === undefined) {
-    const errors = server
-      .said()
-      .split("\n")
-      .filter((line) => line.includes("[ERROR]"));
-    return {
-      cells: NO_CELLS,
-      refused: errors[0]?.replace(/^.*\[ERROR\] /, "") ?? server.said().slice(-200),
-      inBinlog: undefined,
-    };
-  }
+  const found = await restartProgram({
+    ...commandFor(folder),
+    open: () => MysqlClient.open(`${folder}.sock`),
+    read: readAll,
+    reasonIn: (said) => {
+      const error = said.split("\n").find((line) => line.includes("[ERROR]"));
+      return error?.replace(/^.*\[ERROR\] /, "") ?? said.slice(-200);
+    },
+  });
+  return { ...found, inBinlog: found.refused === undefined ? committedIn(folder) : undefined };
+}
+
+async function readAll(client: MysqlClient): Promise<Cells> {
   const rows = await client.query("SELECT k, v FROM twolog.entries");
-  const cells = new Map<Bytes, Bytes>();
-  for (const [key, value] of rows) cells.set(fromText(key ?? ""), fromText(value ?? ""));
   client.close();
-  server.child.kill("SIGKILL");
-  await server.ended;
-  return { cells, refused: undefined, inBinlog: committedIn(folder) };
+  return new Map(rows.map(([key, value]) => [fromText(key ?? ""), fromText(value ?? "")]));
 }

@@ -1,37 +1,43 @@
 /** The originals' columns beside ours, as text. */
+import { POINT_MEANING } from "../claims/measured.ts";
 import { promiseOf, promiseText } from "../policy.ts";
 import { spanText } from "../table.ts";
 import type { Column } from "./crash-columns.ts";
-import type { OriginalsResult, Pair, RealKill, ServerResult } from "./originals.ts";
-import type { TruthResult } from "./truth-check.ts";
+import { type ObservedCell, shownText } from "./observed-cells.ts";
+import type { OriginalsResult, Pair, ServerResult } from "./originals.ts";
+import type { RealKill } from "./real-kills.ts";
 
 const WIDTH = 110;
 
 /** What was found under one policy: printed as soon as it is known. */
 export function policyText(found: Omit<OriginalsResult, "missing" | "seconds">): string {
-  const lines = [...pairTable(found.pairs), ...differenceLines(found.pairs)];
-  for (const { name, results } of found.truth) lines.push(...truthLines(name, results));
+  const lines = [...pairTable(found.pairs), ...findingLines(found.pairs), ...cellTable(found)];
   return [...lines, ...killLines(found.kills), ""].join("\n");
 }
 
 function pairTable(pairs: readonly Pair[]): string[] {
   const rows: string[][] = [];
-  for (const { policy, isFirstStart, original, twin, differences } of pairs) {
+  for (const { policy, isFirstStart, original, twin, findings } of pairs) {
     for (const crash of ["kill", "power"] as const) {
-      const [a, b] = [original.columns[crash], twin.columns[crash]];
       if (isFirstStart && crash === "kill") continue;
-      const different = differences.some((difference) => difference.crash === crash);
+      const shown = findings.filter((finding) => finding.crash === crash);
+      const verdict = shown.some(({ why }) => why === undefined)
+        ? "UNEXPLAINED"
+        : shown.every(({ shownBy }) => shownBy === "both")
+          ? "same"
+          : "differs, explained";
       const name = `${policy.name}${isFirstStart ? ", first start" : ""}`;
       const promise = promiseText(promiseOf(policy, crash));
-      rows.push([name, crash, cell(original, a), cell(twin, b), different ? "differs" : "same", promise]);
+      rows.push([name, crash, cell(original.columns[crash]), cell(twin.columns[crash]), verdict, promise]);
     }
   }
-  const headings = ["policy", "crash", "original", "twin", "", "promised"];
-  const names = new Set(pairs.map(({ original, twin }) => `${original.name} | ${twin.name}`));
-  return [[...names].join("; "), ...table([headings, ...rows])];
+  return table([
+    ["policy", "crash", pairs[0]?.original.name ?? "", pairs[0]?.twin.name ?? "", "", "promised"],
+    ...rows,
+  ]);
 }
 
-function cell(_: ServerResult, column: Column): string {
+function cell(column: Column): string {
   const parts = [`${column.states} states`];
   parts.push(column.lost === 0 ? "lost nothing" : `lost ${column.lost}, ${spanText(column.lostMs)}`);
   if (column.refused > 0) parts.push(`refused ${column.refused}`);
@@ -51,48 +57,68 @@ function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-function differenceLines(pairs: readonly Pair[]): string[] {
+function findingLines(pairs: readonly Pair[]): string[] {
   const lines: string[] = [];
-  for (const { policy, isFirstStart, original, twin, differences } of pairs) {
-    for (const { crash, trait, original: isOriginals, why } of differences) {
-      const name = isOriginals ? original.name : twin.name;
-      const column = (isOriginals ? original : twin).columns[crash];
-      const example = trait === "refused" ? column.refusal : trait === "broken" ? column.violation : "";
-      const start = isFirstStart ? ", first start" : "";
-      lines.push(
-        `${policy.name}${start}, ${crash}: only ${name} is ${trait}${example === "" ? "" : ` (${shorten(example)})`}`,
-      );
-      lines.push(...wrapped(why ?? "UNEXPLAINED: this difference fails the command", "    "));
+  for (const { policy, isFirstStart, original, twin, findings } of pairs) {
+    for (const { crash, trait, shownBy, examples, why } of findings) {
+      const who = { original: `only ${original.name}`, twin: `only ${twin.name}`, both: "both" }[shownBy];
+      const example = examples[0] === undefined ? "" : ` (${shorten(examples[0])})`;
+      lines.push(`${policy.name}${isFirstStart ? ", first start" : ""}, ${crash}: ${trait}: ${who}${example}`);
+      lines.push(...wrapped(why ?? "UNEXPLAINED: this fails the command", "    "));
     }
   }
   return lines;
 }
 
-function truthLines(name: string, results: readonly TruthResult[]): string[] {
-  const agreeing = results.filter(({ agrees }) => agrees).length;
-  const lines = [`${name}: ${agreeing} of ${results.length} measured cells come out the same`];
-  for (const { row, observed, agrees } of results) {
-    if (agrees) continue;
-    const told = row.acknowledged === undefined ? "" : row.acknowledged ? "acknowledged, " : "not acknowledged, ";
-    const binlog = row.binlog === undefined ? "" : `, ${row.binlog ? "in" : "not in"} the binlog`;
-    lines.push(`    DEVIATES at ${row.point} ${row.crash}: measured ${told}${row.found}${binlog}; here ${observed}`);
-  }
-  return lines;
+/** One line a cell: what was measured, and who shows it. */
+function cellTable({ cells, pairs }: Pick<OriginalsResult, "cells" | "pairs">): string[] {
+  const rows = cells.map(({ original, twin }) => {
+    const { cell: of } = original;
+    const shown = (one: ObservedCell): string => (one.agrees ? "the same" : `DEVIATES: ${shownText(of, one.outcome)}`);
+    const when = `${of.point}, ${of.crash === "kill" ? "killed" : "power loss"} ${POINT_MEANING[of.point] ?? ""}`;
+    return [of.policy.name, when, shownText(of, of.measured), shown(original), shown(twin)];
+  });
+  return table([
+    ["policy", "one change", "measured", pairs[0]?.original.name ?? "", pairs[0]?.twin.name ?? ""],
+    ...rows,
+  ]);
 }
 
 function killLines(kills: readonly RealKill[]): string[] {
-  return kills.map(({ name, policy, call, nth, reached, acknowledged, lost, broken }) => {
+  return kills.map(({ name, policy, where, reached, acknowledged, lost, ghosts, broken }) => {
     const verdict = broken === "" ? "as promised" : `BROKEN: ${broken}`;
-    const where = reached ? `at its ${call} number ${nth}` : `at rest, for it never came to a ${call} number ${nth}`;
-    return `${name} ${policy}, killed ${where}: folder as recorded; ${acknowledged} acknowledged, ${lost} lost: ${verdict}`;
+    if (!reached) return `${name} ${policy}, NOT KILLED: it never came to ${where}`;
+    const ghost = ghosts > 0 ? ", the unacknowledged one is there" : "";
+    return `${name} ${policy}, killed entering ${where}: folder as recorded; ${acknowledged} acknowledged, ${lost} lost${ghost}: ${verdict}`;
   });
 }
 
-/** The last line. */
-export function verdictLine({ pairs, truth, kills, seconds }: OriginalsResult): string {
+/** The last lines. */
+export function verdictLine({ pairs, cells, kills, seconds }: OriginalsResult): string {
   const states = pairs.reduce((sum, { original, twin }) => sum + statesOf(original) + statesOf(twin), 0);
-  const cells = truth.reduce((sum, { results }) => sum + results.length, 0);
-  return `${states} folders restarted, ${cells} measured cells rebuilt, ${kills.length} real kills in ${seconds.toFixed(0)} s`;
+  const findings = pairs.flatMap((pair) => pair.findings);
+  const unexplained = findings.filter(({ why }) => why === undefined).length;
+  const count = (server: "original" | "twin"): string =>
+    `${cells.filter((one) => one[server].agrees).length} of ${cells.length}`;
+  return [
+    `${states} folders restarted, ${findings.length} findings, ${unexplained} of them unexplained`,
+    `measured cells that come out the same: ${count("original")} on the originals, ${count("twin")} on ours`,
+    `${kills.length} real kills, ${kills.filter(({ broken, reached }) => broken === "" && reached).length} as promised; ${seconds.toFixed(0)} s`,
+  ].join("\n");
+}
+
+/** `version` changes when a field changes its meaning. */
+export function originalsJson({ pairs, cells, kills, missing, seconds }: OriginalsResult): object {
+  return {
+    version: 1,
+    ...{ seconds, missing, kills },
+    pairs: pairs.map(({ policy, ...rest }) => ({ policy: policy.name, ...rest })),
+    cells: cells.map(({ original, twin }) => ({
+      policy: original.cell.policy.name,
+      ...{ point: original.cell.point, crash: original.cell.crash, measured: original.cell.measured },
+      ...{ original: original.outcome, twin: twin.outcome, agrees: original.agrees && twin.agrees },
+    })),
+  };
 }
 
 function statesOf({ columns }: ServerResult): number {

@@ -1,11 +1,11 @@
 /**
  * `twolog compare --originals`: the installed redis-server and mariadbd beside kv-aof and kv-wal. Each runs the same workload
  * under strace; the folders that a kill or a power loss may leave are rebuilt from the record, and the real program is
- * started on each and judged by the lab's oracle. Then each measured cell of truth.ts is rebuilt and compared, and some
- * servers are really killed at system calls.
+ * started on each and judged by the lab's oracle. Then each cell of the measured matrix (claims/measured.ts) is rebuilt on both
+ * and compared, and the original is really killed at system calls while it writes.
  *
- * Exit status: 0 all as measured, and every difference between an original and its twin explained; 1 not so; 2 this machine
- * cannot record, or nothing is installed.
+ * Exit status: 0 every cell as measured, and whatever else was found explained; 1 not so; 2 this machine cannot record, or
+ * nothing is installed.
  */
 import { writeFileSync } from "node:fs";
 import { recordingObstacle } from "../crash-program/strace.ts";
@@ -14,15 +14,16 @@ import { POLICIES, type Policy } from "../policy.ts";
 import { Progress } from "../progress.ts";
 import { SeededRandom } from "../random.ts";
 import { makeFolder } from "../server-process.ts";
-import { type CrashColumns, crashColumns, verdictOf } from "./crash-columns.ts";
-import { type Difference, differencesOf } from "./explanations.ts";
+import { type CrashColumns, crashColumns } from "./crash-columns.ts";
+import { type Finding, findingsOf } from "./explanations.ts";
 import { makeMariadbTemplate, mariadbServer, mariadbVersion } from "./mariadb.ts";
-import { policyText, verdictLine } from "./originals-report.ts";
+import { type ObservedCell, ONE_CHANGE, observeCells } from "./observed-cells.ts";
+import { originalsJson, policyText, verdictLine } from "./originals-report.ts";
 import { ownEngine } from "./own-engine.ts";
+import { KILL_LOAD, killAt, killPlaces, type RealKill } from "./real-kills.ts";
 import { type Load, type RecordedRun, recordRun } from "./recorded-run.ts";
 import { redisServer, redisVersion } from "./redis.ts";
 import type { CrashedServer } from "./server.ts";
-import { checkTruth, type TruthResult } from "./truth-check.ts";
 
 export interface OriginalsOptions {
   readonly seed: number;
@@ -41,7 +42,7 @@ export interface Pair {
   readonly isFirstStart: boolean;
   readonly original: ServerResult;
   readonly twin: ServerResult;
-  readonly differences: readonly Difference[];
+  readonly findings: readonly Finding[];
 }
 
 export interface ServerResult {
@@ -50,22 +51,15 @@ export interface ServerResult {
   readonly columns: CrashColumns;
 }
 
-/** A server that was really killed at a system call. */
-export interface RealKill {
-  readonly name: string;
-  readonly policy: string;
-  readonly call: string;
-  readonly nth: number;
-  /** False: the call never came so often, and the server was killed when all was written. */
-  readonly reached: boolean;
-  readonly acknowledged: number;
-  readonly lost: number;
-  readonly broken: string;
+/** A cell of the measured matrix on both. */
+export interface PairCell {
+  readonly original: ObservedCell;
+  readonly twin: ObservedCell;
 }
 
 export interface OriginalsResult {
   readonly pairs: readonly Pair[];
-  readonly truth: readonly { readonly name: string; readonly results: readonly TruthResult[] }[];
+  readonly cells: readonly PairCell[];
   readonly kills: readonly RealKill[];
   readonly missing: readonly string[];
   readonly seconds: number;
@@ -74,22 +68,6 @@ export interface OriginalsResult {
 const STATUS_CANNOT = 2;
 /** Restarting redis-server takes about 55 ms, mariadbd several times as long, the engines in this process nothing. */
 const STATES = { "redis-server": 80, mariadbd: 16, own: 60 } as const;
-const OLD = "OLD";
-/** The once-a-second work of a server with nothing to do is over by then. */
-const QUIET_MS = 3200;
-/** System calls to kill at, and the number behind which the start of the server is over. */
-const KILLS: Readonly<Record<"aof" | "wal", readonly { readonly call: string; readonly after: number }[]>> = {
-  aof: [
-    { call: "write", after: 24 },
-    { call: "fdatasync", after: 4 },
-  ],
-  wal: [
-    { call: "sendto", after: 4 },
-    { call: "fdatasync", after: 40 },
-  ],
-};
-const KILL_WRITES = 40;
-
 export async function runOriginals(options: OriginalsOptions, print: (line: string) => void): Promise<number> {
   const obstacle = recordingObstacle();
   if (obstacle !== undefined) {
@@ -111,13 +89,14 @@ export async function runOriginals(options: OriginalsOptions, print: (line: stri
   await work.run(policies, print);
   const result: OriginalsResult = {
     pairs: work.pairs,
-    truth: work.truth,
+    cells: work.cells,
     kills: work.kills,
     missing,
     seconds: (performance.now() - startedAt) / 1000,
   };
   print(verdictLine(result));
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, bigintText, 2)}\n`);
+  if (options.json !== undefined)
+    writeFileSync(options.json, `${JSON.stringify(originalsJson(result), bigintText, 2)}\n`);
   return isAsMeasured(result) ? 0 : 1;
 }
 
@@ -125,11 +104,12 @@ function bigintText(_: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value;
 }
 
-function isAsMeasured({ pairs, truth, kills }: OriginalsResult): boolean {
+/** Everything that was found is explained or as measured. */
+function isAsMeasured({ pairs, cells, kills }: OriginalsResult): boolean {
   return (
-    pairs.every(({ differences }) => differences.every(({ why }) => why !== undefined)) &&
-    truth.every(({ results }) => results.every(({ agrees }) => agrees)) &&
-    kills.every(({ broken }) => broken === "")
+    pairs.every(({ findings }) => findings.every(({ why }) => why !== undefined)) &&
+    cells.every(({ original, twin }) => original.agrees && twin.agrees) &&
+    kills.every(({ broken, reached }) => broken === "" && reached)
   );
 }
 
@@ -151,12 +131,12 @@ async function originalsFor(policies: readonly Policy[], missing: string[]): Pro
 
 class Work {
   readonly pairs: Pair[] = [];
-  readonly truth: { name: string; results: TruthResult[] }[] = [];
+  readonly cells: PairCell[] = [];
   readonly kills: RealKill[] = [];
   readonly #options: OriginalsOptions;
   readonly #originals: ReadonlyMap<Policy, CrashedServer>;
   readonly #progress = new Progress(0);
-  readonly #folders = [makeFolder(), makeFolder()];
+  readonly #folders = [makeFolder(), makeFolder()] as const;
   readonly #random: SeededRandom;
 
   constructor(options: OriginalsOptions, originals: ReadonlyMap<Policy, CrashedServer>) {
@@ -169,16 +149,16 @@ class Work {
     for (const policy of policies) {
       const original = this.#originals.get(policy);
       if (original === undefined) continue;
-      const [pairs, truth, kills] = [this.pairs.length, this.truth.length, this.kills.length];
+      const [pairs, cells, kills] = [this.pairs.length, this.cells.length, this.kills.length];
       await this.#pair(policy, original, false);
       if (isStrict(policy)) await this.#pair(policy, original, true);
-      await this.#compareTruth(original);
-      for (const place of KILLS[policy.engine]) await this.#kill(original, place);
+      await this.#compareCells(original);
+      await this.#kill(original);
       this.#progress.end();
       print(
         policyText({
           pairs: this.pairs.slice(pairs),
-          truth: this.truth.slice(truth),
+          cells: this.cells.slice(cells),
           kills: this.kills.slice(kills),
         }),
       );
@@ -188,20 +168,19 @@ class Work {
   async #pair(policy: Policy, original: CrashedServer, isFirstStart: boolean): Promise<void> {
     // Policies that sync once a second need some seconds to show it.
     const pace = isStrict(policy) ? { writes: 24, gapMs: 20 } : { writes: 40, gapMs: 80 };
-    const load: Load = { ...pace, restMs: 300, ...(isFirstStart ? {} : { earlier: OLD }) };
-    this.#progress.advance(0, `recording ${original.name} ${policy.name}`);
-    const runs = await Promise.all([recordRun(original, load), recordRun(ownEngine(policy), load)]);
-    const results: ServerResult[] = [];
-    for (const run of runs) {
-      const columns = await this.#columns(run);
-      results.push({ name: run.server.name, operations: run.points.operations.length, columns });
-    }
-    const [first, second] = results as [ServerResult, ServerResult];
-    const differences = differencesOf(policy.engine, policy.name, first.columns, second.columns, isFirstStart);
-    this.pairs.push({ policy, isFirstStart, original: first, twin: second, differences });
+    const load: Load = { ...pace, restMs: 300, ...(isFirstStart ? {} : { earlier: "OLD" }) };
+    const [first, second] = await this.#recordBoth(original, load);
+    const [one, two] = [await this.#columns(first), await this.#columns(second)];
+    const findings = findingsOf(policy, isFirstStart, one.columns, two.columns);
+    this.pairs.push({ policy, isFirstStart, original: one, twin: two, findings });
   }
 
-  #columns(run: RecordedRun): Promise<CrashColumns> {
+  #recordBoth(original: CrashedServer, load: Load): Promise<[RecordedRun, RecordedRun]> {
+    this.#progress.advance(0, `recording ${original.name} ${original.policy.name}`);
+    return Promise.all([recordRun(original, load), recordRun(ownEngine(original.policy), load)]);
+  }
+
+  async #columns(run: RecordedRun): Promise<ServerResult> {
     const { name, isOriginal } = run.server;
     const usual = !isOriginal ? STATES.own : name.startsWith("redis") ? STATES["redis-server"] : STATES.mariadbd;
     const states = this.#options.states ?? usual;
@@ -212,39 +191,29 @@ class Work {
       seed: this.#options.seed,
       workFolders: this.#folders,
     };
-    return crashColumns(run, plan, () => this.#progress.advance(1, `restarting ${name} ${run.server.policy.name}`));
+    const columns = await crashColumns(run, plan, () =>
+      this.#progress.advance(1, `restarting ${name} ${run.server.policy.name}`),
+    );
+    return { name, operations: run.points.operations.length, columns };
   }
 
-  async #compareTruth(original: CrashedServer): Promise<void> {
-    const name = `${original.name} ${original.policy.name}`;
-    this.#progress.advance(0, `measured cells of ${name}`);
-    const run = await recordRun(original, { writes: 1, gapMs: 0, restMs: QUIET_MS, earlier: OLD });
-    this.truth.push({ name, results: await checkTruth(run, this.#folders[0] ?? "") });
+  async #compareCells(original: CrashedServer): Promise<void> {
+    const runs = await this.#recordBoth(original, ONE_CHANGE);
+    this.#progress.advance(0, `measured cells of ${original.name} ${original.policy.name}`);
+    const [ours, theirs] = this.#folders;
+    const [first, second] = await Promise.all([observeCells(runs[0], ours), observeCells(runs[1], theirs)]);
+    for (const [index, cell] of first.entries())
+      this.cells.push({ original: cell, twin: second[index] as ObservedCell });
   }
 
-  /** Gate 1 compares the folder that the kill left with the record; the restart shows what it is worth. */
-  async #kill(original: CrashedServer, { call, after }: { call: string; after: number }): Promise<void> {
-    const nth = after + this.#random.below(16);
-    this.#progress.advance(0, `killing ${original.name} ${original.policy.name} at ${call}`);
-    const run = await recordRun(original, {
-      writes: KILL_WRITES,
-      gapMs: 5,
-      restMs: 0,
-      earlier: OLD,
-      killAt: { call, nth },
-    });
-    const [space] = modelOf("kill").spaces(run.points.at(run.points.operations.length));
-    if (space === undefined) return;
-    const restarted = await original.restart(space.build([]), run.recording.before, this.#folders[0] ?? "");
-    const printed = run.points.printed.length;
-    const state = { model: modelOf("kill"), point: run.points.operations.length, printed };
-    const verdict = verdictOf(run, state, restarted);
-    const violation = verdict.violations[0];
-    this.kills.push({
-      ...{ name: original.name, policy: original.policy.name, call, nth, acknowledged: printed, lost: verdict.lost },
-      reached: printed < KILL_WRITES,
-      broken: violation === undefined ? "" : `${violation.kind}: ${violation.command} ${violation.detail}`.trim(),
-    });
+  async #kill(original: CrashedServer): Promise<void> {
+    const { name, policy } = original;
+    this.#progress.advance(0, `looking for the calls of ${name} ${policy.name}`);
+    const places = killPlaces(await recordRun(original, KILL_LOAD), this.#random);
+    for (const place of places) {
+      this.#progress.advance(0, `killing ${name} ${policy.name} at ${place.call}`);
+      this.kills.push(await killAt(original, place, this.#folders[0]));
+    }
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { CrashPoints, imageOfTree } from "../crash-program/crash-points.ts";
 import { FileTree } from "../crash-program/file-tree.ts";
@@ -17,8 +18,9 @@ import { misfit } from "./membership.ts";
 import { ownEngine } from "./own-engine.ts";
 import { CuttableDisk, powerCutObstacle } from "./power-cut.ts";
 import { writeOf } from "./recorded-run.ts";
+import { killRecorded, startRecorded } from "./recorded-server.ts";
 import { redisServer, redisVersion } from "./redis.ts";
-import { type CrashedServer, whenReady } from "./server.ts";
+import type { CrashedServer } from "./server.ts";
 
 export interface PowerCutOptions {
   readonly cuts: number;
@@ -109,19 +111,7 @@ function serverSubject(server: CrashedServer): CutSubject {
     name: `${server.name} ${server.policy.name}`,
     cutMs: SERVER_CUT_MS,
     async start(folder) {
-      let said = "";
-      const recorder = startRecording({
-        ...server.commandFor(folder),
-        folder,
-        cwd: folder,
-        ignore: server.ignore,
-        acknowledgedBy: "replies",
-        keepInput: true,
-        onOutput: (text) => {
-          said += text;
-        },
-      });
-      const session = await whenReady(recorder.done, () => server.connect(folder, said));
+      const { recorder, session } = await startRecorded(server, folder);
       const work = async (): Promise<void> => {
         for (let index = 0; session !== undefined; index++) await session.set(...writeOf(index));
       };
@@ -155,11 +145,9 @@ async function cutOnce(subject: CutSubject, cutMs: number, result: CutResult): P
     mkdirSync(folder);
     disk.sync();
     const recorder = await subject.start(folder);
-    await pause(cutMs);
+    await delay(cutMs);
     disk.cut();
-    const pid = recorder.pid();
-    if (pid !== undefined) process.kill(pid, "SIGKILL");
-    const recording = await recorder.done;
+    const recording = await killRecorded(recorder);
     await unmounted(disk);
     disk.mount();
     const points = new CrashPoints(recording);
@@ -187,11 +175,7 @@ async function unmounted(disk: CuttableDisk): Promise<void> {
       return;
     } catch (error) {
       if (tries === UNMOUNT_TRIES) throw error;
-      await pause(20);
+      await delay(20);
     }
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -5,13 +5,15 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { UsageError } from "../../common/errors.ts";
 import { CrashPoints } from "../crash-program/crash-points.ts";
-import type { Recording } from "../crash-program/recording.ts";
-import { rejectionOf, startRecording } from "../crash-program/strace.ts";
+import type { InterruptedCall, Recording } from "../crash-program/recording.ts";
+import { rejectionOf } from "../crash-program/strace.ts";
 import { History } from "../history.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import type { Planned } from "../workload.ts";
+import { type CallNumber, killRecorded, startRecorded } from "./recorded-server.ts";
 import { type CrashedServer, run, type Session, whenReady } from "./server.ts";
 
 export interface Load {
@@ -22,8 +24,8 @@ export interface Load {
   readonly restMs: number;
   /** An earlier, clean life of the server has written this value to the first key: its folder is there, and durable. */
   readonly earlier?: string;
-  /** The server is killed at the entry of a system call: its name, and the how manieth of one thread. */
-  readonly killAt?: { readonly call: string; readonly nth: number };
+  /** The server is killed as it enters this system call. */
+  readonly killAt?: CallNumber;
 }
 
 export interface RecordedRun {
@@ -36,6 +38,8 @@ export interface RecordedRun {
   /** The first crash point at which the client was connected. */
   readonly from: number;
   readonly longestSyncMs: number;
+  /** The call at which it was killed; undefined: it was killed when all was over. */
+  readonly killedIn: InterruptedCall | undefined;
 }
 
 const SLOTS = 8;
@@ -70,20 +74,7 @@ async function recordOnce(
   mkdirSync(folder);
   await server.prepare(folder);
   if (load.earlier !== undefined) await earlierLife(server, folder, load.earlier);
-  let said = "";
-  const recorder = startRecording({
-    ...server.commandFor(folder),
-    folder,
-    cwd: folder,
-    ignore: server.ignore,
-    acknowledgedBy: "replies",
-    keepInput: true,
-    ...(load.killAt === undefined ? {} : { killAt: load.killAt }),
-    onOutput: (text) => {
-      said += text;
-    },
-  });
-  const session = await whenReady(recorder.done, () => server.connect(folder, said));
+  const { recorder, session } = await startRecorded(server, folder, load.killAt);
   if (session === undefined && load.killAt === undefined) {
     const { said: words } = await recorder.done;
     throw new UsageError(`${server.name} does not start under strace: ${words.trim().slice(-500)}`);
@@ -95,25 +86,23 @@ async function recordOnce(
   });
   // Without a session the kill came while the server started.
   if (session !== undefined) await drive(session, load, () => isOver);
-  const pid = recorder.pid();
-  if (pid !== undefined) process.kill(pid, "SIGKILL");
-  const recording = await recorder.done;
+  const recording = await killRecorded(recorder);
   session?.close();
   return { reasons: rejectionOf(recording, folder, server.ignore), run: runOf(server, recording, connectedAt, load) };
 }
 
 /** Writes until all is written, or the server was killed. */
 async function drive(session: Session, { writes, gapMs, restMs }: Load, isOver: () => boolean): Promise<void> {
-  await pause(restMs);
+  await delay(restMs);
   for (let index = 0; index < writes && !isOver(); index++) {
     const done = await session.set(...writeOf(index)).then(
       () => true,
       () => false,
     );
     if (!done) break;
-    if (gapMs > 0) await pause(gapMs);
+    if (gapMs > 0) await delay(gapMs);
   }
-  await pause(restMs);
+  await delay(restMs);
 }
 
 /** The server is started, given a value, and ended as it should be. */
@@ -125,7 +114,7 @@ async function earlierLife(server: CrashedServer, folder: string, value: string)
   await session.set(writeOf(0)[0], value);
   session.close();
   running.child.kill("SIGTERM");
-  await Promise.race([running.ended, pause(CLOSE_MS)]);
+  await Promise.race([running.ended, delay(CLOSE_MS)]);
   // twolog's own child goes on after it has closed its engine, as long as its input is open.
   running.child.stdin?.end();
   await running.ended;
@@ -147,6 +136,7 @@ function runOf(server: CrashedServer, recording: Recording, connectedAt: number,
     earlierWrites: load.earlier === undefined ? 0 : 1,
     from: first < 0 ? points.operations.length : first,
     longestSyncMs: longestSync(points),
+    killedIn: recording.interrupted.find(({ call, nth }) => call === load.killAt?.call && nth === load.killAt.nth),
   };
 }
 
@@ -172,8 +162,4 @@ function longestSync(points: CrashPoints): number {
     if (operation.kind === "sync-end") longest = Math.max(longest, ms - (startedAt.get(operation.sync) ?? ms));
   }
   return longest;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,11 +6,10 @@ import type { Bytes } from "../../common/bytes.ts";
 import type { FileTree } from "../crash-program/file-tree.ts";
 import { materialise } from "../crash-program/materialise.ts";
 import type { DiskImage } from "../lab/disk-image.ts";
+import type { Cells } from "../model.ts";
 import type { Policy } from "../policy.ts";
 import { workloadKeys } from "../workload.ts";
-import { type CrashedServer, type Restarted, run, type Session, whenReady } from "./server.ts";
-
-export const NO_CELLS: ReadonlyMap<Bytes, Bytes> = new Map();
+import { type CrashedServer, type Restarted, restartProgram, type Session } from "./server.ts";
 
 /** Its version, or undefined where it is not installed. */
 export function redisVersion(): string | undefined {
@@ -72,13 +71,19 @@ async function restartRedis(
   folder: string,
 ): Promise<Restarted> {
   materialise(image, links, folder);
-  const { command, args } = commandFor(folder);
-  const server = run(command, args);
-  const redis = await whenReady(server.ended, () => redisConnection({ path: `${folder}.sock` }));
-  if (redis === undefined) {
-    const said = server.said().trim().split("\n").slice(-2).join("; ");
-    return { cells: NO_CELLS, refused: said, inBinlog: undefined };
-  }
+  const found = await restartProgram({
+    ...commandFor(folder),
+    open: () => redisConnection({ path: `${folder}.sock` }),
+    read: readAll,
+    reasonIn: (said) => {
+      const warning = said.split("\n").findLast((line) => line.includes(" # "));
+      return warning?.replace(/^.*? # /, "") ?? said.trim().slice(-200);
+    },
+  });
+  return { ...found, inBinlog: undefined };
+}
+
+async function readAll(redis: Redis): Promise<Cells> {
   const { strings } = workloadKeys(1);
   const values = await redis.mget(...strings);
   const cells = new Map<Bytes, Bytes>();
@@ -89,7 +94,5 @@ async function restartRedis(
   const size = await redis.dbsize();
   if (size !== cells.size) cells.set("?", `${size - cells.size} more keys`);
   redis.disconnect();
-  server.child.kill("SIGKILL");
-  await server.ended;
-  return { cells, refused: undefined, inBinlog: undefined };
+  return cells;
 }

@@ -45,6 +45,8 @@ export interface CrashedServer {
   restart(image: DiskImage, links: FileTree, workFolder: string): Promise<Restarted>;
 }
 
+export const NO_CELLS: Cells = new Map();
+
 const RETRY_MS = 5;
 const START_LIMIT_MS = 30_000;
 const LAST_WORDS = 4000;
@@ -75,6 +77,33 @@ export function run(command: string, args: readonly string[]): RunningProcess {
     });
   });
   return { child, said: () => text, ended };
+}
+
+/** How a program is started again on what a crash has left, and asked what it finds. */
+export interface RestartPlan<C> {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Connects; fails until the program serves. */
+  open(): Promise<C>;
+  /** Reads everything, and closes the connection. */
+  read(client: C): Promise<Cells>;
+  /** Of its last words, those that say why it did not start. */
+  reasonIn(said: string): string;
+}
+
+/** Starts it, asks it, kills it. */
+export async function restartProgram<C>(plan: RestartPlan<C>): Promise<Omit<Restarted, "inBinlog">> {
+  const running = run(plan.command, plan.args);
+  const client = await whenReady(running.ended, plan.open);
+  if (client === undefined) {
+    running.child.kill("SIGKILL");
+    await running.ended;
+    return { cells: NO_CELLS, refused: plan.reasonIn(running.said()) };
+  }
+  const cells = await plan.read(client);
+  running.child.kill("SIGKILL");
+  await running.ended;
+  return { cells, refused: undefined };
 }
 
 /** Tries until it works; gives up, with undefined, when the server has ended or takes too long. */

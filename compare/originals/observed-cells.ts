@@ -1,19 +1,26 @@
 /**
- * Rebuilds the measured cells of truth.ts from a recording of one change (OLD to NEW), restarts the installed program on
- * each, and compares.
+ * The cells of the measured crash matrix (claims/measured.ts) on a server that runs: each is rebuilt from a recording of one
+ * change, OLD to NEW, and the server is restarted on it. So the original must still show what was measured on it by really
+ * killing it, and its twin must show the same.
  */
+import { CELLS, type Cell, type Outcome, outcomeText, seenAt } from "../claims/measured.ts";
 import type { CrashPoints } from "../crash-program/crash-points.ts";
+import type { DiskImage } from "../lab/disk-image.ts";
 import { modelOf } from "../lab/models/index.ts";
-import { type RecordedRun, writeOf } from "./recorded-run.ts";
+import { type Load, type RecordedRun, writeOf } from "./recorded-run.ts";
 import type { Restarted } from "./server.ts";
-import { MARIADB_TRUTH, REDIS_TRUTH, type TruthRow } from "./truth.ts";
 
-export interface TruthResult {
-  readonly row: TruthRow;
-  /** What the cell is here; "no such moment" when the recording has no such call. */
-  readonly observed: string;
+export interface ObservedCell {
+  readonly cell: Cell;
+  /** Undefined: the recording has no such moment. */
+  readonly outcome: Outcome | undefined;
   readonly agrees: boolean;
 }
+
+/** The once-a-second work of a server with nothing to do is over by then. */
+const QUIET_MS = 3200;
+/** What is recorded for the cells. */
+export const ONE_CHANGE: Load = { writes: 1, gapMs: 0, restMs: QUIET_MS, earlier: "OLD" };
 
 /** A crash point, and how many replies the client had got. */
 interface Place {
@@ -23,45 +30,44 @@ interface Place {
 
 type Finder = (run: RecordedRun, name: string) => Place | undefined;
 
-/** The cells of one policy. `run` holds one write, over an earlier value OLD. */
-export async function checkTruth(run: RecordedRun, workFolder: string): Promise<TruthResult[]> {
-  const isRedis = run.server.policy.engine === "aof";
-  const rows = (isRedis ? REDIS_TRUTH : MARIADB_TRUTH).filter(({ policy }) => policy === run.server.policy.name);
-  const find: Finder = isRedis ? redisPlace : mariadbPlace;
+/** The cells of the server's policy. `run` holds one write, over an earlier value OLD. */
+export async function observeCells(run: RecordedRun, workFolder: string): Promise<ObservedCell[]> {
   const { points, recording, server } = run;
+  const find: Finder = server.policy.engine === "aof" ? aofPlace : walPlace;
   const before = await server.restart(points.base, recording.before, workFolder);
-  const known = new Map<number, Restarted>();
-  const results: TruthResult[] = [];
-  for (const row of rows) {
-    const place = find(run, row.point);
-    if (place === undefined) {
-      results.push({ row, observed: "no such moment", agrees: false });
+  const known = new Map<DiskImage["digest"], Restarted>();
+  const observed: ObservedCell[] = [];
+  for (const cell of CELLS.filter(({ policy }) => policy === server.policy)) {
+    const place = find(run, cell.point);
+    const [space] =
+      place === undefined ? [] : modelOf(cell.crash === "kill" ? "kill" : "dropped").spaces(points.at(place.point));
+    const image = space?.build([]);
+    if (place === undefined || image === undefined) {
+      observed.push({ cell, outcome: undefined, agrees: false });
       continue;
     }
-    const [space] = modelOf(row.crash === "kill" ? "kill" : "dropped").spaces(points.at(place.point));
-    const image = space?.build([]);
-    if (image === undefined) continue;
     const restarted = known.get(image.digest) ?? (await server.restart(image, recording.before, workFolder));
     known.set(image.digest, restarted);
-    results.push(compare(row, place, before, restarted));
+    const outcome = seenAt(cell, outcomeOf(place, before, restarted));
+    observed.push({ cell, outcome, agrees: shownText(cell, outcome) === shownText(cell, cell.measured) });
   }
-  return results;
+  return observed;
 }
 
-function compare(row: TruthRow, place: Place, before: Restarted, restarted: Restarted): TruthResult {
+/** What was seen at a cell, in words. */
+export function shownText({ policy }: Cell, outcome: Outcome | undefined): string {
+  return outcome === undefined ? "no such moment" : outcomeText(policy, outcome);
+}
+
+function outcomeOf(place: Place, before: Restarted, restarted: Restarted): Outcome {
   const [key, value] = writeOf(0);
-  const cell = restarted.cells.get(key);
-  const found = cell === value ? "NEW" : cell === before.cells.get(key) ? "OLD" : "neither";
-  const binlog = restarted.inBinlog === undefined ? undefined : restarted.inBinlog > (before.inBinlog ?? 0);
-  const acknowledged = place.printed > 0;
-  const agrees =
-    restarted.refused === undefined &&
-    found === row.found &&
-    binlog === row.binlog &&
-    (row.acknowledged === undefined || acknowledged === row.acknowledged);
-  const told = acknowledged ? "acknowledged" : "not acknowledged";
-  const logged = binlog === undefined ? "" : `, ${binlog ? "in" : "not in"} the binlog`;
-  return { row, observed: restarted.refused ?? `${told}, ${found}${logged}`, agrees };
+  const found = restarted.cells.get(key);
+  const isOld = found === before.cells.get(key);
+  return {
+    told: place.printed > 0,
+    inBinlog: (restarted.inBinlog ?? 0) > (before.inBinlog ?? 0),
+    value: restarted.refused ?? (found === value ? "NEW" : isOld ? "OLD" : "neither"),
+  };
 }
 
 /** The first operation from `from` on that is of this kind, to a file with such a name. */
@@ -84,28 +90,29 @@ function atEntry(points: CrashPoints, point: number | undefined): Place | undefi
   return point === undefined ? undefined : { point, printed: points.printedAt(point) };
 }
 
-const redisPlace: Finder = ({ points, from }, name) => {
+const aofPlace: Finder = ({ points, from }, name) => {
   const aof = /\.incr\.aof$/;
   const write = findOperation(points, from, "write", aof);
   const sync = write === undefined ? undefined : findOperation(points, write, "sync-start", aof);
   const reply = replyPoint(points);
   switch (name) {
-    case "aof-write":
+    case "R0":
       return atEntry(points, write);
-    case "fdatasync":
+    case "R1":
+    case "R5":
       return atEntry(points, sync);
-    case "reply-write":
+    case "R2":
       return { point: reply, printed: 0 };
-    case "replied":
+    case "R3":
       return { point: reply, printed: 1 };
     default:
       return { point: points.operations.length, printed: 1 };
   }
 };
 
-const mariadbPlace: Finder = ({ points, from, server }, name) => {
-  const redo = /^ib_logfile0$/;
-  const binlog = /^binlog\.\d+$/;
+const walPlace: Finder = ({ points, from, server }, name) => {
+  const redo = /^(ib_logfile0|wal\/redo\.\d+)$/;
+  const binlog = /^(wal\/)?binlog\.\d+$/;
   const decided = findOperation(points, from, "write", binlog);
   if (decided === undefined) return undefined;
   const reply = replyPoint(points);
@@ -114,6 +121,7 @@ const mariadbPlace: Finder = ({ points, from, server }, name) => {
   const prepare = points.operations.findLastIndex(
     (operation, at) => at < decided && operation.kind === "write" && redo.test(operation.path),
   );
+  if (prepare < 0 && (name === "P0" || name === "P1")) return undefined;
   switch (name) {
     case "P0":
       return atEntry(points, prepare);

@@ -5,7 +5,7 @@
  * per EXEC); at the end of the turn it calls `settle` once, and sends the replies of the turn when `settle` answers (I1).
  */
 import type { Call } from "./command/call.ts";
-import type { BinaryLogs } from "./command/session.ts";
+import type { BinaryLogs, LogRewrite } from "./command/session.ts";
 import type { TransactionControl } from "./command/transactions.ts";
 import type { Keyspace } from "./keyspace/keyspace.ts";
 
@@ -29,7 +29,7 @@ export interface Engine {
 
   /**
    * Before listening. Throws `CorruptFile` when it must not start. Running it again gives the same result (I7). `tell` is
-   * given the lines as they come, and now and then how far a long recovery is.
+   * given the lines as they come, and now and then how far a long recovery is; afterwards, what background work has to say.
    */
   recover(tell?: (line: string) => void): Recovery;
 
@@ -51,6 +51,9 @@ export interface Engine {
 
   /** Present when the engine has one. */
   readonly binaryLogs?: BinaryLogs;
+
+  /** Present when the engine has a log that it can rewrite. */
+  readonly logRewrite?: LogRewrite;
 
   /** Undefined, or the error text that answers write commands now ("MISCONF Errors writing to the AOF file: …"). */
   readonly writeRefusal: string | undefined;

@@ -29,6 +29,11 @@ export class AofEncoder {
     this.#log = log;
   }
 
+  /** What comes next goes into a new file, whose reader has no database selected. */
+  beginFile(): void {
+    this.#selected = NO_DATABASE;
+  }
+
   /** Appends what one command or transaction did: `args[i]` happened in database `db[i]`. */
   append(db: readonly number[], args: readonly (readonly Bytes[])[]): void {
     const count = args.length;

@@ -1,7 +1,8 @@
 /**
  * The increment that grows: where the log's bytes go. Log positions count from the beginning of the data folder's first
- * file; this file begins at position `start`.
+ * file; this file begins at position `start`. A rewrite begins the next increment, and the log goes on there.
  */
+import { assert } from "../common/assert.ts";
 import type { DiskFile } from "../common/disk/disk.ts";
 import type { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
@@ -9,8 +10,8 @@ import type { LogSink } from "../common/log/log.ts";
 
 export class AofFile implements LogSink {
   readonly #host: Host;
-  readonly #file: DiskFile;
-  readonly #start: number;
+  #file: DiskFile;
+  #start: number;
   #length: number;
 
   constructor(host: Host, file: DiskFile, start: number) {
@@ -53,6 +54,15 @@ export class AofFile implements LogSink {
   syncNow(): void {
     this.#file.syncNow();
     this.#traceSync(this.#length);
+  }
+
+  /** Closes this increment, all of which is durable, and goes on in the next, which is empty. */
+  continueIn(next: DiskFile): void {
+    assert(next.size() === 0, "an increment begins empty");
+    this.#file.close();
+    this.#file = next;
+    this.#start += this.#length;
+    this.#length = 0;
   }
 
   close(): void {

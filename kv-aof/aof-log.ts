@@ -27,6 +27,7 @@
 import { assert } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
 import type { Effects } from "../common/command/call.ts";
+import type { DiskFile } from "../common/disk/disk.ts";
 import { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { Log } from "../common/log/log.ts";
@@ -63,6 +64,8 @@ export class AofLog {
   #failedAt = 0;
   /** The failure after which nothing goes on. */
   #broken: DiskFailure | undefined;
+  /** `turnOver` waits for its moment. */
+  #turningOver = false;
   /** How often a write had to block because an fsync took longer than two seconds (aof_delayed_fsync). */
   delayedFsyncs = 0;
 
@@ -131,6 +134,34 @@ export class AofLog {
     if (this.policy === "everysec") this.#syncEverySecond();
   }
 
+  /**
+   * Ends the file: calls `next` at a moment at which everything appended so far is durable in it, and goes on in the file
+   * that it returns; undefined, and this one goes on growing. Most is synced in the background, only the rest in place. A
+   * moment that turns out not to be one (a write fails) passes without `next`: the caller tries again, which is safe to do
+   * too often. What `next` throws stops the process, as a failed sync does.
+   */
+  turnOver(next: () => DiskFile | undefined): void {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#turningOver || this.#failedWrite !== undefined) return;
+    this.#turningOver = true;
+    this.#log.whenDurable(this.#log.written, (failure) => {
+      this.#turningOver = false;
+      if (failure !== undefined) this.#broken = failure;
+      if (this.#broken !== undefined || this.#log.syncing) return;
+      try {
+        this.#sealAndContinue(next);
+      } catch (error) {
+        if (!(error instanceof DiskFailure)) throw error;
+        this.#broken = error;
+      }
+    });
+  }
+
+  /** Something of the append-only file cannot be trusted any more: the next call of anything here throws it (I6). */
+  fail(failure: DiskFailure): void {
+    this.#broken ??= failure;
+  }
+
   /** Writes and syncs everything, whatever the policy; calls `done` when it is on disk. */
   finish(done: Settled): void {
     if (this.#broken !== undefined) throw this.#broken;
@@ -159,9 +190,18 @@ export class AofLog {
   get syncing(): boolean {
     return this.#log.syncing;
   }
-  /** Bytes of all files, those in the buffer not counted: the log position. */
-  get totalBytes(): number {
-    return this.#log.written;
+  /** Bytes of the file that grows, those in the buffer not counted. */
+  get fileBytes(): number {
+    return this.#file.length;
+  }
+
+  #sealAndContinue(next: () => DiskFile | undefined): void {
+    if (this.#log.bufferedBytes > 0 && this.#writeNow() !== undefined) return;
+    this.#log.syncNow();
+    const file = next();
+    if (file === undefined) return;
+    this.#file.continueIn(file);
+    this.#encoder.beginFile();
   }
 
   /** everysec: true while the write has to wait for a background fsync. */

@@ -46,6 +46,37 @@ export const AOF_DIRECTIVES: readonly Directive[] = [
     summary: "A torn end of the append-only file is cut at start; with no, the server refuses to start.",
   },
   {
+    name: "auto-aof-rewrite-percentage",
+    kind: "integer",
+    default: "100",
+    mutable: true,
+    max: 0x7fffffff,
+    summary:
+      "The append-only file is rewritten when it has grown by so much since the last rewrite; 0: never by itself.",
+  },
+  {
+    name: "auto-aof-rewrite-min-size",
+    kind: "memory",
+    default: "67108864",
+    mutable: true,
+    summary: "Below this size the append-only file is not rewritten by itself.",
+  },
+  {
+    name: "aof-use-rdb-preamble",
+    kind: "boolean",
+    default: "yes",
+    mutable: true,
+    summary: "The base that a rewrite makes is a snapshot in RDB format; with no, commands.",
+  },
+  {
+    name: "rdb-key-save-delay",
+    kind: "integer",
+    default: "0",
+    mutable: true,
+    max: 0x7fffffff,
+    summary: "Microseconds that a rewrite pauses after each key: for tests.",
+  },
+  {
     name: "hash-max-listpack-entries",
     kind: "integer",
     default: "512",

@@ -9,11 +9,13 @@ import type { Config } from "../common/config.ts";
 import type { Engine, InfoSection, Recovery } from "../common/engine.ts";
 import type { Host } from "../common/host.ts";
 import { KeyspaceEvents } from "../common/keyspace/events.ts";
+import type { AofFiles } from "./aof-files.ts";
 import { AofLog, type FsyncPolicy, type Settled } from "./aof-log.ts";
 import { errorText } from "./error-text.ts";
 import { persistenceInfo } from "./info.ts";
 import { MemoryKeyspace } from "./memory/keyspace.ts";
 import { recoverAof } from "./recovery.ts";
+import { Rewrite } from "./rewrite.ts";
 import { type Applier, execute, settle } from "./write-path.ts";
 
 /** Expired keys removed between two looks at the clock. */
@@ -29,7 +31,8 @@ export class AofEngine implements Engine, Applier {
   readonly #host: Host;
   readonly #config: Config;
   #log: AofLog | undefined;
-  #baseBytes = 0;
+  #files: AofFiles | undefined;
+  #rewrite: Rewrite | undefined;
   /** The effects of the command that is running: where an expired key that it meets is logged. */
   #running: Effects | undefined;
   #expireNext = 0;
@@ -60,11 +63,12 @@ export class AofEngine implements Engine, Applier {
     assert(this.#log === undefined, "an engine recovers once");
     const { clock } = this.#host;
     const started = clock.monotonic();
-    const { file, position, baseBytes, lines } = recoverAof(this.#host, this.#config, this.keyspace);
+    const { file, files, position, lines } = recoverAof(this.#host, this.#config, this.keyspace);
     if (tell !== undefined) lines.forEach(tell);
     this.keyspace.events.now = clock.now();
-    this.#baseBytes = baseBytes;
     this.#log = new AofLog(file, position, this.#host, this.#config.text("appendfsync") as FsyncPolicy);
+    this.#files = files;
+    this.#rewrite = new Rewrite(this.#host, this.#config, this.keyspace, this.#log, files, tell ?? (() => {}));
     return { lines, durationMs: clock.monotonic() - started };
   }
 
@@ -99,14 +103,17 @@ export class AofEngine implements Engine, Applier {
     this.keyspace.events.now = clock.now();
     this.log.tick();
     this.#expire(end);
+    this.logRewrite.work(end);
     while (this.keyspace.maintain() && clock.monotonic() < end);
   }
 
   info(): InfoSection[] {
-    return [{ name: "persistence", entries: persistenceInfo(this.log, this.#baseBytes) }];
+    const files = present(this.#files, "an engine recovers before it works");
+    return [{ name: "persistence", entries: persistenceInfo(this.log, files, this.logRewrite) }];
   }
 
   close(): Promise<void> {
+    this.logRewrite.stop();
     return new Promise((resolve, reject) => {
       this.log.finish((failure) => {
         if (failure !== undefined) return reject(failure);
@@ -119,6 +126,11 @@ export class AofEngine implements Engine, Applier {
   /** The log, once recovered. */
   get log(): AofLog {
     return present(this.#log, "an engine recovers before it works");
+  }
+
+  /** The rewrite, likewise. */
+  get logRewrite(): Rewrite {
+    return present(this.#rewrite, "an engine recovers before it works");
   }
 
   #expired(db: number, key: Bytes): void {

@@ -10,6 +10,7 @@ import { type AofNames, type ManifestEntry, manifestPath, readManifest } from ".
 import { type AofEnding, type AofWalk, walkAof } from "./aof-walk.ts";
 import { isRdb, type RdbSink, readRdb } from "./rdb/rdb-reader.ts";
 import { commandProblem } from "./replay.ts";
+import { checkSeal } from "./seals.ts";
 
 const DEFAULT_NAMES: AofNames = { folder: "appendonlydir", base: "appendonly.aof" };
 
@@ -76,7 +77,7 @@ export function dumpAof(disk: Disk, print: (line: string) => void, names: AofNam
 }
 
 function manifestOf(disk: Disk, names: AofNames): readonly ManifestEntry[] {
-  const entries = readManifest(disk, names);
+  const entries = readManifest(disk, names)?.files;
   if (entries === undefined) throw new CorruptFile(manifestPath(names), 0, "there is no manifest");
   return entries;
 }
@@ -92,6 +93,7 @@ function checkFile(disk: Disk, names: AofNames, entry: ManifestEntry): AofFileRe
     snapshotKeys++;
   };
   try {
+    if (entry.seal !== undefined) checkSeal(file, entry.seal);
     const start = isRdb(file) ? readRdb(file, { databases: DATABASES_MAX, string: count, hash: count }) : 0;
     const walk = walkAof(file, start, commandVisitor());
     const { validBytes, commands, ending } = walk;

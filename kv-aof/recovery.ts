@@ -3,14 +3,16 @@
  *
  *     1. the folder        made if missing, durable in its parent                        A8
  *     2. the manifest      names the files; without one this is the first start
- *     3. replay            the base (RDB or AOF), then the increments in order           A10
+ *     3. replay            the base (RDB or AOF), then the increments in order, each     A10, A15
+ *                          if it is what was sealed (seals.ts)
  *     4. the torn end      of the last file is cut, and the cut made durable             A2, A13
  *     5. all of it         is made durable: a killed process leaves files, and a renamed manifest, in the page cache
  *                          only, and from here on they count as durable (I1)
  *     6. the increment     that grows is opened; or made: the file first, durable with its folder, then the manifest
+ *     7. the remains       of a rewrite are removed: history, and files that no manifest came to name     A7a, A7d
  *
  * Step 4 before 6: what is appended next must not be followed by old bytes (pitfalls 8 and 17). A crash between any two of
- * these leaves a folder from which the next recovery gets the same (I7): nothing is deleted but temporary files, and
+ * these leaves a folder from which the next recovery gets the same (I7): nothing is removed that the manifest needs, and
  * the cut is the same cut.
  */
 import type { Bytes } from "../common/bytes.ts";
@@ -19,13 +21,23 @@ import type { Disk, DiskFile } from "../common/disk/disk.ts";
 import { CorruptFile } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { AofFile } from "./aof-file.ts";
+import { AofFiles } from "./aof-files.ts";
+import {
+  createIncrement,
+  namesOf,
+  pathOf,
+  prepareFolder,
+  refuseOrphans,
+  removeHistory,
+  removeOrphans,
+  sizesOf,
+} from "./aof-folder.ts";
 import {
   type AofNames,
   describeEntry,
   incrementName,
-  isTemporary,
+  type Manifest,
   type ManifestEntry,
-  manifestPath,
   readManifest,
   writeManifest,
 } from "./aof-manifest.ts";
@@ -33,6 +45,7 @@ import { type AofWalk, walkAof } from "./aof-walk.ts";
 import type { MemoryKeyspace } from "./memory/keyspace.ts";
 import { isRdb, readRdb } from "./rdb/rdb-reader.ts";
 import { Replay } from "./replay.ts";
+import { checkSeal } from "./seals.ts";
 
 /** What the engine goes on with. */
 export interface Recovered {
@@ -40,13 +53,9 @@ export interface Recovered {
   readonly file: AofFile;
   /** The log position of its end: bytes of all files. */
   readonly position: number;
-  /** Bytes of all files now: INFO's aof_base_size until a rewrite exists. */
-  readonly baseBytes: number;
+  /** Which files there are. */
+  readonly files: AofFiles;
   readonly lines: readonly string[];
-}
-
-function namesOf(config: Config): AofNames {
-  return { folder: config.text("appenddirname"), base: config.text("appendfilename") };
 }
 
 export function recoverAof(host: Host, config: Config, keyspace: MemoryKeyspace): Recovered {
@@ -54,43 +63,21 @@ export function recoverAof(host: Host, config: Config, keyspace: MemoryKeyspace)
   const names = namesOf(config);
   const lines: string[] = [];
   prepareFolder(disk, names, lines); // 1
-  let entries = readManifest(disk, names); // 2
-  if (entries === undefined) refuseOrphans(disk, names);
+  const manifest = readManifest(disk, names); // 2
+  let files = manifest?.files ?? [];
+  if (manifest === undefined) refuseOrphans(disk, names);
   else {
     keyspace.context.loadedAt = host.clock.now();
     keyspace.events.now = -1;
-    replayAll(disk, names, entries, new Replay(keyspace, host, config), keyspace, config, lines); // 3, 4, 5
+    replayAll(disk, names, files, new Replay(keyspace, host, config), keyspace, config, lines); // 3, 4, 5
     disk.syncDir(names.folder); // 5
   }
-  if (entries?.at(-1)?.type !== "i") entries = addIncrement(disk, names, entries ?? [], lines); // 6
-  const position = sizesOf(disk, names, entries);
-  const last = disk.open(`${names.folder}/${entries.at(-1)!.name}`, "update");
-  return { file: new AofFile(host, last, position - last.size()), position, baseBytes: position, lines };
-}
-
-function prepareFolder(disk: Disk, names: AofNames, lines: string[]): void {
-  if (!disk.exists(names.folder) && disk.exists(names.base)) {
-    throw new CorruptFile(names.base, 0, "a single append-only file as of Redis 6: let a redis-server 7 load it once");
-  }
-  disk.makeDir(names.folder);
-  disk.syncDir(""); // I8, whether or not it was there: a crash may have come between
-  for (const name of disk.list(names.folder)) {
-    if (!isTemporary(name)) continue;
-    disk.remove(`${names.folder}/${name}`);
-    lines.push(`removed ${name}, which a crash had left`);
-  }
-}
-
-/** Without a manifest there may be one empty file: a crash came before the first manifest. Anything else is somebody's data. */
-function refuseOrphans(disk: Disk, names: AofNames): void {
-  for (const name of disk.list(names.folder)) {
-    const path = `${names.folder}/${name}`;
-    if (!name.startsWith(`${names.base}.`)) continue;
-    const file = disk.open(path, "read");
-    const size = file.size();
-    file.close();
-    if (size > 0) throw new CorruptFile(path, 0, `the file has data, but there is no ${manifestPath(names)}, found`);
-  }
+  if (files.at(-1)?.type !== "i") files = addIncrement(disk, names, { files, history: manifest?.history ?? [] }, lines); // 6
+  if (manifest !== undefined) removeRemains(disk, names, { files, history: manifest.history }, lines); // 7
+  const before = sizesOf(disk, names, files.slice(0, -1));
+  const base = sizesOf(disk, names, files.slice(0, files[0]?.type === "b" ? 1 : 0));
+  const file = new AofFile(host, disk.open(pathOf(names, files.at(-1)!.name), "update"), before);
+  return { file, position: before + file.length, files: new AofFiles(disk, names, files, before, base), lines };
 }
 
 function replayAll(
@@ -103,10 +90,11 @@ function replayAll(
   lines: string[],
 ): void {
   for (const entry of entries) {
-    const path = `${names.folder}/${entry.name}`;
+    const path = pathOf(names, entry.name);
     if (!disk.exists(path)) throw new CorruptFile(path, 0, "the manifest names this file, which is missing,");
     const isLast = entry === entries.at(-1);
     const file = disk.open(path, isLast ? "update" : "read");
+    if (entry.seal !== undefined) checkSeal(file, entry.seal);
     const before = replay.commands;
     const walk = replayFile(file, replay, keyspace, lines);
     lines.push(`replayed ${replay.commands - before} commands from ${describeEntry(entry)}`);
@@ -157,33 +145,22 @@ function cutEnd(file: DiskFile, walk: AofWalk, isLast: boolean, config: Config, 
 }
 
 /** A new, empty increment at the end of the manifest. */
-function addIncrement(
-  disk: Disk,
-  names: AofNames,
-  entries: readonly ManifestEntry[],
-  lines: string[],
-): ManifestEntry[] {
-  const sequence = entries.reduce((max, entry) => (entry.type === "i" ? Math.max(max, entry.sequence) : max), 0) + 1;
+function addIncrement(disk: Disk, names: AofNames, manifest: Manifest, lines: string[]): ManifestEntry[] {
+  const { files, history } = manifest;
+  const sequence = Math.max(0, ...files.filter(({ type }) => type === "i").map((entry) => entry.sequence)) + 1;
   const name = incrementName(names, sequence);
-  const file = disk.open(`${names.folder}/${name}`, "ensure");
-  const size = file.size();
-  if (size === 0) file.syncNow();
-  file.close();
-  // Nothing is appended to an increment before the manifest that names it is durable: these bytes are somebody's data.
-  if (size > 0) throw new CorruptFile(file.path, 0, "the file has data, but the manifest does not name it, found");
-  disk.syncDir(names.folder); // I8, and the manifest's rule 2
-  const extended: ManifestEntry[] = [...entries, { name, sequence, type: "i" }];
-  writeManifest(disk, names, extended);
+  createIncrement(disk, names, name).close();
+  const extended: ManifestEntry[] = [...files, { name, sequence, type: "i" }];
+  writeManifest(disk, names, { files: extended, history });
   lines.push(`created ${name}`);
   return extended;
 }
 
-function sizesOf(disk: Disk, names: AofNames, entries: readonly ManifestEntry[]): number {
-  let sum = 0;
-  for (const entry of entries) {
-    const file = disk.open(`${names.folder}/${entry.name}`, "read");
-    sum += file.size();
-    file.close();
+function removeRemains(disk: Disk, names: AofNames, manifest: Manifest, lines: string[]): void {
+  const told = (name: string): number => lines.push(`removed ${name}, which a rewrite had left`);
+  if (manifest.history.length > 0) {
+    for (const name of removeHistory(disk, names, manifest.history)) told(name);
+    writeManifest(disk, names, { files: manifest.files, history: [] });
   }
-  return sum;
+  for (const name of removeOrphans(disk, names, manifest.files)) told(name);
 }

@@ -89,6 +89,12 @@ export interface BinaryLogs {
   backUp(folder: string): void;
 }
 
+/** The rewrite of the append-only file, of an engine that has one. Errors are `CommandError`. */
+export interface LogRewrite {
+  /** Begins a rewrite, in the background. */
+  begin(): void;
+}
+
 /** The server. */
 export interface ServerView {
   readonly config: Config;
@@ -105,6 +111,8 @@ export interface ServerServices {
   clients(): Iterable<Client>;
   /** PURGE, SHOW, FLUSH: the engine's binary log. */
   readonly binaryLogs: BinaryLogs | undefined;
+  /** BGREWRITEAOF. */
+  readonly logRewrite: LogRewrite | undefined;
   /** INFO's text: the named sections (lower case), in order. */
   info(sections: readonly string[]): Bytes;
   /** CONFIG RESETSTAT. */

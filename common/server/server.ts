@@ -6,7 +6,7 @@
  */
 import type { Bytes } from "../bytes.ts";
 import type { Command } from "../command/define.ts";
-import type { BinaryLogs, Client, PauseMode, ServerServices } from "../command/session.ts";
+import type { BinaryLogs, Client, LogRewrite, PauseMode, ServerServices } from "../command/session.ts";
 import type { TransactionControl } from "../command/transactions.ts";
 import type { Config } from "../config.ts";
 import type { Engine } from "../engine.ts";
@@ -214,6 +214,10 @@ export class Server implements ConnectionServer, InfoSource, ServerServices {
 
   get binaryLogs(): BinaryLogs | undefined {
     return this.engine.binaryLogs;
+  }
+
+  get logRewrite(): LogRewrite | undefined {
+    return this.engine.logRewrite;
   }
 
   get clientCount(): number {

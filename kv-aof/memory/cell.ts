@@ -5,7 +5,7 @@
  *      0     0–3   the next entry of the bucket (dictionary.ts)
  *      1     4–7   hash of the key
  *      2     8–11  key: place in the expiry index + 1, or 0.   field: number of the hash's dictionary in the store's objects
- *      3    12–15  low byte: kind (below), never 0 in a used cell.   upper 24 bits: time of the last access in seconds
+ *      3    12–15  low byte: kind (below), never 0 in a used cell, and SAVED.   upper 24 bits: time of the last access in seconds
  *      4    16–19  length of the key
  *      5    20–23  length of the value that follows the key; or, for LARGE and DICTIONARY, the number of the object
  *           24–    key, then value
@@ -25,6 +25,10 @@ export const WORD_KEY_LENGTH = 4;
 export const WORD_VALUE_LENGTH = 5;
 /** Of a value outside the cell. */
 export const WORD_OBJECT = 5;
+
+/** Flips with each snapshot (snapshot.ts): an entry whose bit is not its store's has not been visited by the last one. Not part of the kind. */
+export const SAVED = 0x80;
+export const KIND_MASK = 0x7f;
 
 /** Kind = type in the low four bits (keyspace.ts), and: */
 export const TYPE_MASK = 0x0f;

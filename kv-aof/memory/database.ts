@@ -6,6 +6,7 @@ import { DICTIONARY, TYPE_MASK } from "./cell.ts";
 import type { MemoryContext } from "./context.ts";
 import { MemoryHashes } from "./hash.ts";
 import { Keys } from "./keys.ts";
+import type { Store } from "./store.ts";
 import { MemoryStrings, stringEncoding } from "./string.ts";
 
 export class MemoryDatabase implements Database {
@@ -133,6 +134,11 @@ export class MemoryDatabase implements Database {
     this.#keys.exchange(other.#keys);
   }
 
+  /** The contents, if there ever were any. */
+  get store(): Store | undefined {
+    return this.#keys.existingStore;
+  }
+
   /** Background work: goes on with a resize and with compaction; false when there is nothing to do. */
   maintain(): boolean {
     const store = this.#keys.existingStore;
@@ -155,9 +161,11 @@ export class MemoryDatabase implements Database {
     const keys = this.#keys;
     const source = keys.peek(from);
     assert(source !== 0, "rename: the key exists");
+    keys.changing(source);
     const expiry = keys.expiryOf(source);
     let entry = keys.peek(to);
-    if (entry === 0) entry = keys.create(to, Type.STRING, 0);
+    if (entry !== 0) keys.changing(entry);
+    else entry = keys.create(to, Type.STRING, 0);
     entry = keys.store.giveValue(source, entry);
     keys.setExpiry(entry, expiry);
     keys.remove(source);

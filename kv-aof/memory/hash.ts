@@ -15,7 +15,30 @@ import {
   setPackedCount,
   writePacked,
 } from "./packed-hash.ts";
-import { copyText } from "./store.ts";
+import { copyText, type Store } from "./store.ts";
+
+/** Number of fields of the hash that is this entry of `store`. */
+export function fieldCount(store: Store, hash: number): number {
+  if ((store.kind(hash) & DICTIONARY) !== 0) return store.dictionary(hash).size;
+  store.view(hash);
+  return packedCount(store.viewBytes, store.viewAt);
+}
+
+/** Visits the fields of the hash that is this entry of `store`; a packed one with the caller's cursor. */
+export function eachField(
+  store: Store,
+  packed: PackedCursor,
+  hash: number,
+  visit: (field: Bytes, value: Bytes) => void,
+): void {
+  if ((store.kind(hash) & DICTIONARY) !== 0) {
+    store.dictionary(hash).each((entry) => visit(store.key(entry), store.value(entry)));
+    return;
+  }
+  store.view(hash);
+  packed.open(store.viewBytes, store.viewAt, store.viewLength);
+  while (packed.advance()) visit(packed.field, packed.value);
+}
 
 export class MemoryHashes implements Hashes {
   readonly #keys: Keys;
@@ -40,7 +63,7 @@ export class MemoryHashes implements Hashes {
       hash = keys.create(key, KIND_HASH, PACKED_HEADER_BYTES);
       keys.store.view(hash);
       setPackedCount(keys.store.viewBytes, keys.store.viewAt, 0);
-    }
+    } else keys.changing(hash);
     if (!this.#isLarge(hash) && !this.#fits(hash, field, value)) hash = this.#enlarge(hash);
     const isNew = this.#isLarge(hash) ? this.#setField(hash, field, value) : this.#setPacked(hash, field, value);
     keys.modified(key);
@@ -51,6 +74,7 @@ export class MemoryHashes implements Hashes {
     const keys = this.#keys;
     const hash = keys.find(key, Type.HASH);
     if (hash === 0) return false;
+    keys.changing(hash);
     const deleted = this.#isLarge(hash) ? this.#deleteField(hash, field) : this.#deletePacked(hash, field);
     if (deleted === undefined) return false;
     if (deleted.left === 0) keys.remove(deleted.hash);
@@ -116,13 +140,7 @@ export class MemoryHashes implements Hashes {
 
   /** Visits the fields of the hash that is this entry. */
   eachOf(hash: number, visit: (field: Bytes, value: Bytes) => void): void {
-    const store = this.#keys.store;
-    if (this.#isLarge(hash)) {
-      store.dictionary(hash).each((entry) => visit(store.key(entry), store.value(entry)));
-      return;
-    }
-    this.#open(hash);
-    while (this.#packed.advance()) visit(this.#packed.field, this.#packed.value);
+    eachField(this.#keys.store, this.#packed, hash, visit);
   }
 
   /** Copies the fields of a large hash into an empty large hash, which may be in another keys. */
@@ -135,10 +153,7 @@ export class MemoryHashes implements Hashes {
   }
 
   #count(hash: number): number {
-    const store = this.#keys.store;
-    if (this.#isLarge(hash)) return store.dictionary(hash).size;
-    store.view(hash);
-    return packedCount(store.viewBytes, store.viewAt);
+    return fieldCount(this.#keys.store, hash);
   }
 
   // Packed hashes.

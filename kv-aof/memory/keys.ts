@@ -67,10 +67,18 @@ export class Keys {
   /** Makes a key that is not there, with a value to be filled. */
   create(key: Bytes, kind: number, valueLength: number): number {
     const store = this.store;
-    return store.create(store.keys, 0, key, this.hashOf(key), (this.context.accessClock << 8) | kind, valueLength);
+    const word = (this.context.accessClock << 8) | store.savedBit | kind;
+    return store.create(store.keys, 0, key, this.hashOf(key), word, valueLength);
+  }
+
+  /** An entry that was found, not made, is about to change or to go: every primitive says so before it begins. */
+  changing(entry: number): void {
+    const { observer } = this.store;
+    if (observer !== undefined) observer.beforeChange(entry);
   }
 
   remove(entry: number): void {
+    this.changing(entry);
     this.store.remove(this.store.keys, entry);
   }
 
@@ -101,6 +109,7 @@ export class Keys {
   }
 
   setExpiry(entry: number, at: number): void {
+    this.changing(entry);
     const { expiry } = this.store;
     const place = this.store.word(entry, WORD_EXPIRY);
     if (at === NO_EXPIRY) {

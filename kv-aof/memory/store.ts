@@ -15,6 +15,7 @@ import {
   CELL_HEADER_BYTES,
   DICTIONARY,
   FIELD,
+  KIND_MASK,
   LARGE,
   TYPE_MASK,
   WORD_EXPIRY,
@@ -39,6 +40,11 @@ export class LargeValue {
   }
 }
 
+/** Somebody who must see the entry of a key as it is before it changes or goes. */
+export interface ChangeObserver {
+  beforeChange(entry: number): void;
+}
+
 /** Below this a loop over characters beats the native call. */
 const SHORT_TEXT = 20;
 
@@ -56,6 +62,11 @@ export class Store {
   readonly #objects: (LargeValue | Dictionary | undefined)[] = [undefined];
   readonly #freeObjects: number[] = [];
 
+  /** The snapshot that is being made of this store (snapshot.ts). */
+  observer: ChangeObserver | undefined;
+  /** What SAVED is in entries that the last snapshot has, or that are younger. */
+  savedBit = 0;
+
   /** Where `view` found a value. */
   viewBytes: Buffer = Buffer.alloc(0);
   viewAt = 0;
@@ -70,11 +81,11 @@ export class Store {
   }
 
   kind(entry: number): number {
-    return this.word(entry, WORD_KIND) & 0xff;
+    return this.word(entry, WORD_KIND) & KIND_MASK;
   }
 
   setKind(entry: number, kind: number): void {
-    this.setWord(entry, WORD_KIND, (this.word(entry, WORD_KIND) & ~0xff) | kind);
+    this.setWord(entry, WORD_KIND, (this.word(entry, WORD_KIND) & ~KIND_MASK) | kind);
   }
 
   key(entry: number): Bytes {

@@ -30,6 +30,7 @@ export class MemoryStrings implements Strings {
       store.view(entry);
       copyText(store.viewBytes, value, store.viewAt);
     } else {
+      keys.changing(entry);
       const kind = store.kind(entry);
       if ((kind & TYPE_MASK) !== KIND_STRING) store.dropValue(entry, KIND_STRING);
       else if ((kind & RAW) !== 0) store.setKind(entry, kind & ~RAW);
@@ -58,6 +59,7 @@ export class MemoryStrings implements Strings {
     const keys = this.#keys;
     const store = keys.store;
     let entry = keys.find(key, Type.STRING);
+    if (entry !== 0) keys.changing(entry);
     const before = entry === 0 ? 0 : store.valueLength(entry);
     const length = Math.max(before, offset + value.length);
     if (entry === 0) entry = keys.create(key, KIND_STRING, length);
@@ -78,6 +80,7 @@ export class MemoryStrings implements Strings {
       this.set(key, value, NO_EXPIRY);
       return value.length;
     }
+    keys.changing(entry);
     const before = store.valueLength(entry);
     entry = store.resizeValue(store.keys, entry, before + value.length);
     store.setKind(entry, store.kind(entry) | RAW);

@@ -16,29 +16,13 @@ import { CorruptFile } from "../../common/errors.ts";
 import { NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
 import { lzfDecompress } from "./lzf.ts";
 import { readListpack, readZiplist, readZipmap } from "./packed-list.ts";
+import { OPCODE, TYPE_HASH, TYPE_STRING } from "./rdb-format.ts";
 import { RdbInput } from "./rdb-input.ts";
 
 /** The newest format of Redis 7.2. */
 const VERSION_MAX = 11;
 const HEADER_BYTES = 9;
 
-const OPCODE = {
-  SLOT_INFO: 0xf4,
-  FUNCTION: 0xf5,
-  FUNCTION_PRE_GA: 0xf6,
-  MODULE_AUX: 0xf7,
-  IDLE: 0xf8,
-  FREQUENCY: 0xf9,
-  AUX: 0xfa,
-  RESIZE_DB: 0xfb,
-  EXPIRE_MS: 0xfc,
-  EXPIRE_S: 0xfd,
-  SELECT_DB: 0xfe,
-  END: 0xff,
-} as const;
-
-const TYPE_STRING = 0;
-const TYPE_HASH = 4;
 const TYPE_HASH_ZIPMAP = 9;
 const TYPE_HASH_ZIPLIST = 13;
 const TYPE_HASH_LISTPACK = 16;

@@ -1,5 +1,6 @@
 /** Commands about the server. */
 
+export * from "./append-only-file.ts";
 export * from "./binary-log.ts";
 export * from "./command.ts";
 export * from "./config.ts";

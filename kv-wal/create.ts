@@ -23,21 +23,26 @@ export function isCreated(disk: Disk): boolean {
   return disk.exists(redoFileName(0));
 }
 
+export interface NewFolder extends RedoSizes {
+  /** The policy makes redo durable before the binlog: known from the first transaction on, or its loss could not be told. */
+  readonly redoIsFirst?: boolean;
+}
+
 /** Makes a new folder, or completes one whose making a crash cut short. */
-export function createFolder(host: Host, sizes: RedoSizes): void {
+export function createFolder(host: Host, options: NewFolder): void {
   const { disk } = host;
   refuseData(disk);
   disk.makeDir(WAL_FOLDER);
   disk.syncDir("");
   const id = host.random.bytes(8);
-  createSpace(disk, id, readU32(Buffer.from(host.random.bytes(4)), 0));
+  createSpace(disk, id, readU32(Buffer.from(host.random.bytes(4)), 0), options.redoIsFirst === true);
   const doublewrite = disk.open(DOUBLEWRITE_PATH, "ensure");
   doublewrite.truncate(0);
   doublewrite.syncNow();
   doublewrite.close();
   createBinlogFile(disk, 1, Math.floor(host.clock.now() / 1000));
   writeBinlogIndex(disk, [1]);
-  createRing(disk, id, 1, sizes, FIRST_CHECKPOINT);
+  createRing(disk, id, 1, options, FIRST_CHECKPOINT);
 }
 
 /** Pages behind the first three are data, and so are events in a binlog: without a redo log they are not to be overwritten. */
@@ -57,12 +62,12 @@ function sizeOf(disk: Disk, path: string): number {
   return size;
 }
 
-function createSpace(disk: Disk, id: Uint8Array, seed: number): void {
+function createSpace(disk: Disk, id: Uint8Array, seed: number, redoIsFirst: boolean): void {
   const arena = new Arena(FIRST_PAGES);
   arena.init(0, 0, PageType.SPACE, 0);
   arena.init(PAGE_SIZE, ROOT_PAGE, PageType.LEAF, 0);
   arena.init(FIRST_BITMAP_PAGE * PAGE_SIZE, FIRST_BITMAP_PAGE, PageType.BITMAP, 0);
-  writeFirstHeader(arena.bytes, id, seed);
+  writeFirstHeader(arena.bytes, id, seed, redoIsFirst);
   for (let at = 0; at < FIRST_PAGES * PAGE_SIZE; at += PAGE_SIZE) sealChecksum(arena.bytes, arena.words, at, PAGE_SIZE);
   const file = disk.open(SPACE_PATH, "ensure");
   file.truncate(0);

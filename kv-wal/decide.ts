@@ -47,18 +47,17 @@ interface UndoScan {
 /** Commits and rolls back; `lastXid` is the last one in the binlog. */
 export function decide(host: Host, storage: Storage, force: number, lastXid: number, report: RecoveryReport): void {
   const { unfinished, lastId, lastCommitted } = scanUndo(storage);
-  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ xid }) => xid));
-  const asked = askBinlog(host, storage, prepared, lastId, lastXid);
+  const asked = askBinlog(host, storage, unfinished, lastId, lastXid);
   const winners = unfinished.filter(({ xid }) => asked.decided.has(xid)).sort((a, b) => a.xid - b.xid);
   const losers = unfinished.filter(({ xid }) => !asked.decided.has(xid));
   if (winners.length > 0) {
     commit(storage, winners, losers);
     report.line(`committed ${countOf(winners, "prepared transaction")} whose XID is in the binlog`);
   }
-  if (asked.unknown > 0) {
+  if (asked.lost > 0) {
     refuseLostRedo(storage, force, lastXid);
     report.line(
-      `${asked.unknown} transactions are in the binlog that the engine has lost (flush_log_at_trx_commit is not 1)`,
+      `${asked.lost} transactions are in the binlog that the engine has lost (flush_log_at_trx_commit is not 1)`,
     );
     acceptLoss(storage, lastXid);
   }
@@ -138,26 +137,30 @@ function scanUndo(storage: Storage): UndoScan {
   return { unfinished, lastId, lastCommitted };
 }
 
-/** Which of the prepared transactions the binlog has, and how many it has that are younger than all that the engine knows. */
+/**
+ * Which of the prepared transactions the binlog has; and how many it has of which the engine has lost the prepare: they are
+ * younger than all that the engine knows, or redo ends in their middle.
+ */
 function askBinlog(
   host: Host,
   storage: Storage,
-  prepared: ReadonlySet<number>,
+  unfinished: readonly Unfinished[],
   lastId: number,
   lastXid: number,
-): { decided: Set<number>; unknown: number } {
+): { decided: Set<number>; lost: number } {
   const decided = new Set<number>();
-  let unknown = 0;
-  if (prepared.size === 0 && lastXid <= lastId) return { decided, unknown };
+  let lost = 0;
+  if (unfinished.length === 0 && lastXid <= lastId) return { decided, lost };
+  const prepared = new Map(unfinished.map((transaction) => [transaction.xid, transaction.prepared]));
   const file = host.disk.open(storage.binlog.path, "read");
   readBinlog(file, (type, buffer, at) => {
     if (type !== EventType.XID) return;
     const xid = readU48(buffer, at + EVENT_HEADER_BYTES);
-    if (prepared.has(xid)) decided.add(xid);
-    else if (xid > lastId) unknown++;
+    if (prepared.get(xid) === true) decided.add(xid);
+    else if (xid > lastId || prepared.has(xid)) lost++;
   });
   file.close();
-  return { decided, unknown };
+  return { decided, lost };
 }
 
 /** Undoes all changes of these transactions, the newest first, whoever made them. */

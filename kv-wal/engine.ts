@@ -139,6 +139,7 @@ export class WalEngine implements Engine, CommandRunner {
     const recovery = recoverStorage(this.#host, this.storage, {
       ...redoSizes(this.#config),
       resize: true,
+      redoIsFirst: this.#config.number("flush-log-at-trx-commit") === 1,
       force: this.#force,
       tell,
     });

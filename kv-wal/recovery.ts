@@ -22,7 +22,7 @@ import { CorruptFile, UsageError } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { createBinlogFile, writeBinlogIndex } from "./binlog/binlog-files.ts";
 import type { Checkpoint } from "./checkpoint-slot.ts";
-import { createFolder, isCreated } from "./create.ts";
+import { createFolder, isCreated, type NewFolder } from "./create.ts";
 import { decide } from "./decide.ts";
 import { Force } from "./force-recovery.ts";
 import { PAGE_SIZE } from "./page.ts";
@@ -33,7 +33,7 @@ import { Replay } from "./replay.ts";
 import type { Storage } from "./storage.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
-export interface RecoveryOptions extends RedoSizes {
+export interface RecoveryOptions extends NewFolder {
   /** Whether a redo log of other sizes is replaced. */
   readonly resize?: boolean;
   /** Level of force-recovery; 0 when left out. */

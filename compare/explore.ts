@@ -162,7 +162,12 @@ class Explorer {
     const verdict = this.#judge.verdict(crash, outcome);
     const { againOneIn } = this.#options;
     if (crash.isRepeated || againOneIn === 0 || !this.#random.oneIn(againOneIn)) return verdict;
-    const { problem } = convergence(this.#subject, crash.image, crash.model, AGAIN, this.#random);
+    const { problem } = convergence(this.#subject, crash.image, {
+      model: crash.model,
+      limits: AGAIN,
+      random: this.#random,
+      deeperOneIn: 16,
+    });
     return problem === undefined ? verdict : withUnstable(verdict, this.#run, problem);
   }
 }

@@ -33,6 +33,8 @@ export interface Violation {
     | "refused"
     | "unstable recovery"
     | "check failed"
+    /** The disk failed, and the engine acknowledged more (I6), or stopped without naming what failed. */
+    | "failure hidden"
     | "binlog differs";
   /** The invariant of ARCHITECTURE §4 that a correct engine holds here. */
   readonly rule: "I1" | "I2" | "I5" | "I6" | "I7" | "I8";
@@ -56,6 +58,8 @@ export interface Verdict {
   readonly lostMs: number;
   /** No transaction was torn, no sum is wrong. */
   readonly atomic: boolean;
+  /** Replies of reads that were compared with what is gone (I1). */
+  readonly reads: number;
   /** Recovery refused to start, for this reason. Nothing else is known then: unavailable is neither safe nor lost. */
   readonly refused: string | undefined;
   readonly violations: readonly Violation[];
@@ -117,7 +121,7 @@ export function judge(evidence: Evidence): Verdict {
     checkSuffix(first, survivals, report);
   }
   checkUncommitted(evidence, survivals, report);
-  if (promise.keeps === "everything") checkReads(evidence, survivals, report);
+  const reads = promise.keeps === "everything" ? checkReads(evidence, survivals, report) : 0;
   return {
     acknowledged,
     survived: acknowledged - lost.length,
@@ -125,6 +129,7 @@ export function judge(evidence: Evidence): Verdict {
     lost: lost.length,
     lostMs,
     atomic: !torn,
+    reads,
     refused: undefined,
     violations,
   };
@@ -143,7 +148,7 @@ export function survivorsOf(evidence: Evidence): ReadonlySet<Operation> | undefi
 export function judgeRefusal(evidence: Omit<Evidence, "found">, reason: string): Verdict {
   const writes = evidence.history.clients.flat().filter((operation) => operation.kind !== "read");
   const acknowledged = writes.filter((operation) => isAcknowledged(operation, evidence.cut)).length;
-  const none = { survived: 0, ghosts: 0, lost: 0, lostMs: 0, atomic: true };
+  const none = { survived: 0, ghosts: 0, lost: 0, lostMs: 0, atomic: true, reads: 0 };
   const promise = promiseText(promiseOf(evidence.policy, evidence.crash));
   const { matrix } = evidence;
   const violation: Violation = { kind: "refused", rule: "I7", matrix, promise, command: "", detail: reason };
@@ -295,8 +300,8 @@ function checkUncommitted({ cut }: Evidence, survivals: readonly Survival[], rep
   }
 }
 
-/** A value that a reply showed was written by an operation that must have survived. */
-function checkReads(evidence: Evidence, survivals: readonly Survival[], report: Report): void {
+/** A value that a reply showed was written by an operation that must have survived. Returns how many replies were compared. */
+function checkReads(evidence: Evidence, survivals: readonly Survival[], report: Report): number {
   const wroteAt = new Map<string, { survival: Survival; index: number }>();
   for (const survival of survivals) {
     for (let index = survival.kept; index < survival.writes.length; index++) {
@@ -304,10 +309,12 @@ function checkReads(evidence: Evidence, survivals: readonly Survival[], report: 
       if (name === "SET") wroteAt.set(`${key}=${value}`, { survival, index });
     }
   }
-  if (wroteAt.size === 0) return;
+  if (wroteAt.size === 0) return 0;
+  let compared = 0;
   for (const operation of evidence.history.clients.flat()) {
     if (operation.kind !== "read" || typeof operation.reply !== "string" || !isAcknowledged(operation, evidence.cut))
       continue;
+    compared++;
     const vanished = wroteAt.get(`${operation.commands[0]?.[1]}=${operation.reply}`);
     if (vanished === undefined) continue;
     const writer = vanished.survival.writes[vanished.index] as Operation;
@@ -317,8 +324,9 @@ function checkReads(evidence: Evidence, survivals: readonly Survival[], report: 
       operationText(operation),
       `its reply showed what ${operationText(writer)} wrote, and that is gone`,
     );
-    return;
+    break;
   }
+  return compared;
 }
 
 function describe(bytes: Bytes): string {

@@ -27,7 +27,11 @@ export interface RecoveredEngine {
 export function recoverEngine(plan: RecoveryPlan, disk: Disk, simulation: Simulation): RecoveredEngine {
   const { create = createEngine, wrapDisk = (inner: Disk) => inner } = plan.recovery ?? {};
   const host = {
-    disk: wrapDisk(disk, (run) => simulation.after(0, run)),
+    disk: wrapDisk(
+      disk,
+      (run) => simulation.after(0, run),
+      () => ({ events: 0, order: 0 }),
+    ),
     clock: simulation,
     random: simulation.random,
     afterTick: (run: () => void) => simulation.afterTick(run),

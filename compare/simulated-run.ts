@@ -53,6 +53,8 @@ export interface RunPlan {
   readonly create?: CreateEngine;
   /** A disk between the engine and the recorded one. */
   readonly wrapDisk?: DiskWrapper;
+  /** The fault that `wrapDisk` or `timing` injects, as a replay names it (lab/faults.ts). */
+  readonly fault?: string;
   /** With what a crashed disk is recovered; without it, with the engine as it is. */
   readonly recovery?: { readonly create?: CreateEngine; readonly wrapDisk?: DiskWrapper };
 }

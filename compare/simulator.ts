@@ -24,6 +24,8 @@ export interface SyncTiming {
   readonly longMs: readonly [number, number];
   /** One sync in so many is long. */
   readonly longOneIn: number;
+  /** The n-th sync, counted from 1, takes so long. */
+  readonly slow?: { readonly nth: number; readonly ms: number };
 }
 
 export const ORDINARY_SYNCS: SyncTiming = { shortMs: [0.1, 2], longMs: [20, 200], longOneIn: 40 };
@@ -35,8 +37,14 @@ export type TimelineEvent = { readonly order: number; readonly ms: number } & (
   | { readonly kind: "answer" }
 );
 
-/** Puts a disk between the engine and the record; `later` ends a sync of its own. */
-export type DiskWrapper = (disk: Disk, later: (run: () => void) => void) => Disk;
+/** Puts a disk between the engine and the record; `later` ends a sync of its own, `now` tells what has happened until then. */
+export type DiskWrapper = (disk: Disk, later: (run: () => void) => void, now: () => RecordMoment) => Disk;
+
+/** How many events the record has, and the history's order. */
+export interface RecordMoment {
+  readonly events: number;
+  readonly order: number;
+}
 
 interface Scheduled {
   readonly at: number;
@@ -128,10 +136,12 @@ export class SimulatedHost implements Host {
     this.#order = order;
     this.clock = simulation;
     this.random = simulation.random;
+    let syncs = 0;
     const syncTime = (): number => {
       const { random } = simulation;
       const [low, high] = random.oneIn(timing.longOneIn) ? timing.longMs : timing.shortMs;
-      const delay = random.between(low, high);
+      const usual = random.between(low, high);
+      const delay = ++syncs === timing.slow?.nth ? timing.slow.ms : usual;
       this.longestSyncMs = Math.max(this.longestSyncMs, delay);
       return delay;
     };
@@ -139,8 +149,10 @@ export class SimulatedHost implements Host {
       (complete) => simulation.after(syncTime(), complete),
       () => simulation.sleep(syncTime()),
     );
-    this.disk = wrap(new RecordingDisk(memory, (operation) => this.#note({ kind: "disk", operation })), (run) =>
-      simulation.after(syncTime(), run),
+    this.disk = wrap(
+      new RecordingDisk(memory, (operation) => this.#note({ kind: "disk", operation })),
+      (run) => simulation.after(syncTime(), run),
+      () => ({ events: this.timeline.length, order: order() }),
     );
   }
 

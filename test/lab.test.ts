@@ -12,7 +12,8 @@ import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import type { Host } from "../common/host.ts";
-import { campaignHtml, campaignJunit, campaignText } from "../compare/lab/campaign-report.ts";
+import { campaignHtml, campaignJunit } from "../compare/lab/campaign-files.ts";
+import { campaignText } from "../compare/lab/campaign-report.ts";
 import { CampaignState } from "../compare/lab/campaign-state.ts";
 import { ChunkRunner, chunkOf } from "../compare/lab/campaign-work.ts";
 import { everyCheck } from "../compare/lab/checks.ts";
@@ -367,6 +368,9 @@ t.test("campaigns", async (t) => {
     policies: ["aof:always", "aof:everysec"],
     models: ["kill", "dropped"],
     workloads: ["counters", "interactive"],
+    againOneIn: 8,
+    deeperOneIn: 4,
+    faultsOneIn: 0,
   };
   t.equal(chunkOf(plan, 3).workload, "interactive");
   t.equal(chunkOf(plan, 2).runs, 0, "kv-aof has no interactive transactions");

@@ -30,8 +30,8 @@ export interface Fault {
   readonly times?: number;
   /** The errno name. Left out: the call succeeds, after `slow`. */
   readonly code?: string;
-  /** For "write": how many of the bytes are written before the failure. */
-  readonly written?: number;
+  /** For "write": how many of the bytes are written before the failure, or what says it of a write to a file of `size` bytes. */
+  readonly written?: number | ((at: number, length: number, size: number) => number);
   /** For a background "sync": is given its end, and calls it later. */
   readonly slow?: (end: () => void) => void;
 }
@@ -144,7 +144,9 @@ class FaultyFile implements DiskFile {
       this.#file.write(at, bytes);
       return;
     }
-    this.#file.write(at, bytes.subarray(0, fault.written ?? 0));
+    const { written = 0 } = fault;
+    const part = typeof written === "number" ? written : written(at, bytes.length, this.#file.size());
+    this.#file.write(at, bytes.subarray(0, part));
     throw new DiskFailure("write", this.path, fault.code);
   }
 

@@ -1,25 +1,21 @@
-/** A campaign's result: as a table for people, as JSON, as JUnit for CI, and as one HTML page that needs nothing else. */
-import { POLICIES, promiseOf, promiseText } from "../policy.ts";
+/** A campaign's result as a table for people, as wide as their terminal. Other forms: campaign-files.ts. */
 import { BOLD, DIM, GREEN, paint, RED, type Style, spanText, wrap, YELLOW } from "../table.ts";
 import { rateText } from "./campaign.ts";
+import { addRow, type CampaignRow, type FaultRow, type RecoveryRow } from "./campaign-rows.ts";
 import type { CampaignState } from "./campaign-state.ts";
-import type { CampaignRow } from "./campaign-work.ts";
-import { isPromised } from "./judge.ts";
-import { modelOf } from "./models/index.ts";
+import {
+  isCampaignBroken,
+  policiesOf,
+  type RowVerdict,
+  rowsOf,
+  unpromisedTexts,
+  verdictOfFault,
+  verdictOfRow,
+  violationsText,
+} from "./campaign-verdicts.ts";
 
-/** What a row says: kept, refused (unavailable: neither safe nor lost), broken, or covered by no promise. */
-export type RowVerdict = "kept" | "refused" | "BROKEN" | "no promise";
-
-export function verdictOfRow({ engine, model, violations }: CampaignRow): RowVerdict {
-  const kinds = Object.keys(violations);
-  if (!isPromised(modelOf(model), engine)) return "no promise";
-  if (kinds.length === 0) return "kept";
-  return kinds.every((kind) => kind === "refused") ? "refused" : "BROKEN";
-}
-
-export function isCampaignBroken(state: CampaignState): boolean {
-  return [...state.rows.values()].some((row) => verdictOfRow(row) === "BROKEN" || verdictOfRow(row) === "refused");
-}
+/** Of a person's screen when the output is no terminal. */
+const PLAIN_WIDTH = 120;
 
 /** "1.2e12" beyond a million. */
 function large(digits: string): string {
@@ -27,181 +23,182 @@ function large(digits: string): string {
   return `${digits[0]}.${digits[1]}e${digits.length - 1}`;
 }
 
-const HEADINGS = ["model", "crashes", "of states", "whole", "lost", "span", "refused", "verdict"] as const;
-const LEFT: ReadonlySet<number> = new Set([0, 7]);
+function count(value: number): string {
+  return value.toLocaleString("en");
+}
 
-function cellsOf(row: CampaignRow): string[] {
+/** A column; where the terminal is narrow, those with the highest `spare` are left out first. */
+interface Column<Row> {
+  readonly title: string;
+  readonly isText?: boolean;
+  readonly spare: number;
+  cell(row: Row): string;
+}
+
+export const MODEL_COLUMNS: readonly Column<CampaignRow>[] = [
+  { title: "model", isText: true, spare: 0, cell: (row) => row.model },
+  { title: "crashes", spare: 1, cell: (row) => count(row.crashes) },
+  { title: "of states", spare: 4, cell: (row) => `${large(row.covered)}/${large(row.total)}` },
+  { title: "whole", spare: 5, cell: (row) => `${count(row.exhausted)}/${count(row.moments)}` },
+  { title: "lost", spare: 2, cell: (row) => String(row.lost) },
+  { title: "span", spare: 3, cell: (row) => (row.lost > 0 ? spanText(row.lostMs) : "–") },
+  { title: "refused", spare: 1, cell: (row) => (row.refused > 0 ? count(row.refused) : "–") },
+];
+
+export const FAULT_COLUMNS: readonly Column<FaultRow>[] = [
+  { title: "fault", isText: true, spare: 0, cell: (row) => row.fault },
+  { title: "calls hit", spare: 0, cell: (row) => `${count(row.injected)}/${count(row.calls)}` },
+  { title: "stopped", spare: 2, cell: (row) => count(row.stopped) },
+  { title: "refused writes", spare: 3, cell: (row) => count(row.refusedWrites) },
+  { title: "went on", spare: 4, cell: (row) => count(row.wentOn) },
+  { title: "crashes", spare: 1, cell: (row) => count(row.crashes) },
+];
+
+const COLORS: Readonly<Record<RowVerdict, number>> = {
+  kept: GREEN,
+  noticed: YELLOW,
+  refused: YELLOW,
+  BROKEN: RED,
+  "no promise": DIM,
+};
+
+/** A table with a verdict behind each row; why is said behind it, or below where there is no room. */
+function tableOf<Row extends CampaignRow | FaultRow>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  verdict: (row: Row) => RowVerdict,
+  style: Style,
+): string[] {
+  const widthOf = (column: Column<Row>): number =>
+    Math.max(column.title.length, ...rows.map((row) => column.cell(row).length));
+  let shown = [...columns];
+  const width = (): number => shown.reduce((sum, column) => sum + widthOf(column) + 2, VERDICT_WIDTH);
+  while (width() > (style.width ?? PLAIN_WIDTH) && shown.some(({ spare }) => spare > 0)) {
+    const most = Math.max(...shown.map(({ spare }) => spare));
+    shown = shown.filter(({ spare }) => spare < most);
+  }
+  const pad = (text: string, column: Column<Row>): string =>
+    column.isText === true ? text.padEnd(widthOf(column)) : text.padStart(widthOf(column));
+  const heading = shown.map((column) => pad(column.title, column)).join("  ");
+  const lines = [paint(style, DIM, `  ${heading}  verdict`)];
+  for (const row of rows) {
+    const cells = shown.map((column) => pad(column.cell(row), column)).join("  ");
+    const said = verdict(row);
+    const line = `  ${cells}  ${paint(style, COLORS[said], said)}`;
+    const why = violationsText(row);
+    const isRoom = width() + why.length <= (style.width ?? PLAIN_WIDTH);
+    if (why === "" || isRoom) lines.push(why === "" ? line : `${line}  ${why}`);
+    else lines.push(line, ...wrap(why, 6, style.width ?? PLAIN_WIDTH).split("\n"));
+  }
+  return lines;
+}
+
+/** Room for "no promise" and the margins. */
+const VERDICT_WIDTH = 14;
+
+export function campaignText(state: CampaignState, style: Style): string {
+  const lines = policiesOf(state).flatMap((policy) => {
+    const rows = rowsOf(state.rows, policy);
+    const told = [...oracleTexts(state, rows), ...recoveryTexts(rowsOf(state.recoveryRows, policy))];
+    return [
+      ...wrapped(`${paint(style, BOLD, `kv-${policy.engine} ${policy.name}`)}  ${policy.meaning}`, 0, style),
+      ...tableOf(MODEL_COLUMNS, rows, verdictOfRow, style),
+      ...told.flatMap((text) => wrapped(text, 2, style)),
+      "",
+    ];
+  });
+  const sections = [lines, faultLines(state, style), unpromisedLines(state, style), legend(style)];
+  return [...sections.flat(), "", ...sumsText(state, style), ...findingsText(state, style)].join("\n");
+}
+
+function wrapped(text: string, indent: number, style: Style): string[] {
+  return wrap(text, indent, style.width ?? PLAIN_WIDTH).split("\n");
+}
+
+/** What the oracles looked at: a number that stays 0 is an oracle that did not run. */
+function oracleTexts(state: CampaignState, rows: readonly CampaignRow[]): string[] {
+  const sum = (of: (row: CampaignRow) => number): number => rows.reduce((total, row) => total + of(row), 0);
+  const [{ engine, policy } = { engine: "", policy: "" }] = rows;
+  const check = [...state.checkRows.values()].find((row) => row.engine === engine && row.policy === policy);
+  const binlogs =
+    check === undefined || check.binlogs === 0 ? "" : `; binlog applied and compared ${count(check.binlogs)}`;
   return [
-    row.model,
-    row.crashes.toLocaleString("en"),
-    `${large(row.covered)}/${large(row.total)}`,
-    `${row.exhausted}/${row.moments}`,
-    String(row.lost),
-    row.lost > 0 ? spanText(row.lostMs) : "–",
-    row.refused > 0 ? String(row.refused) : "–",
-    verdictOfRow(row),
+    `oracles: each client's writes a prefix, transactions whole, ${count(sum((row) => row.crashes))} crashes; a loss measured ` +
+      `and a suffix ${count(sum((row) => row.lossy))}; replies of reads compared with what was gone ` +
+      `${count(sum((row) => row.reads))}; checker on ${count(check?.checked ?? 0)} of ${count(check?.recoveries ?? 0)} ` +
+      `recoveries${binlogs}`,
   ];
 }
 
-const COLORS: Readonly<Record<RowVerdict, number>> = { kept: GREEN, refused: YELLOW, BROKEN: RED, "no promise": DIM };
-
-function violationsText({ violations }: CampaignRow): string {
-  return Object.entries(violations)
-    .map(([kind, count]) => `${kind} ${count}`)
-    .join(", ");
+/** How recovery was crashed: of short runs always, of long ones now and then. */
+export function recoveryTexts(rows: readonly RecoveryRow[]): string[] {
+  return rows
+    .filter(({ eligible }) => eligible > 0)
+    .map(
+      (row) =>
+        `crashed recoveries, ${row.length} runs: ${count(row.crashed)} of ${count(row.eligible)} distinct disks, after each ` +
+        `operation ${large(row.covered)} of ${large(row.total)} states (${count(row.exhausted)} of ${count(row.moments)} moments ` +
+        `whole): ${count(row.nested)} disks recovered again; on ${count(row.deeper)} that recovery was crashed, too`,
+    );
 }
 
-export function campaignText(state: CampaignState, style: Style): string {
-  const rows = [...state.rows.values()];
-  const cells = rows.map(cellsOf);
-  const widths = HEADINGS.map((title, column) =>
-    Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)),
-  );
-  const pad = (row: readonly string[]): string[] =>
-    row.map((cell, column) =>
-      LEFT.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-    );
-  const lines: string[] = [];
-  for (const policy of POLICIES) {
-    const own = rows.filter(({ engine, policy: name }) => engine === policy.engine && name === policy.name);
-    if (own.length === 0) continue;
-    lines.push(`${paint(style, BOLD, `kv-${policy.engine} ${policy.name}`)}  ${paint(style, DIM, policy.meaning)}`);
-    lines.push(paint(style, DIM, `  ${pad(HEADINGS).join("  ")}`));
-    for (const row of own) {
-      const padded = pad(cellsOf(row));
-      const verdict = padded.pop() ?? "";
-      const line = `  ${padded.join("  ")}  ${paint(style, COLORS[verdictOfRow(row)], verdict.trimEnd())}`;
-      const why = violationsText(row);
-      lines.push(why === "" ? line : `${line}  ${why}`);
-    }
-    lines.push("");
-  }
-  return [...lines, ...legend(style), "", ...sumsText(state, style), ...findingsText(state, style)].join("\n");
+/** Faults of all policies of an engine together. */
+export function faultSums(state: CampaignState): FaultRow[] {
+  const sums = new Map<string, FaultRow>();
+  for (const row of state.faultRows.values()) addRow(sums, { ...row, policy: "all policies" });
+  return [...sums.values()].filter(({ calls }) => calls > 0);
+}
+
+function faultLines(state: CampaignState, style: Style): string[] {
+  const rows = faultSums(state);
+  return (["aof", "wal"] as const).flatMap((engine) => {
+    const own = rows.filter((row) => row.engine === engine);
+    if (own.length === 0) return [];
+    const title = paint(style, BOLD, `kv-${engine}: the disk fails while it runs`);
+    return [title, ...tableOf(FAULT_COLUMNS, own, verdictOfFault, style), ""];
+  });
+}
+
+function unpromisedLines(state: CampaignState, style: Style): string[] {
+  const texts = unpromisedTexts(state);
+  if (texts.length === 0) return [];
+  return [paint(style, BOLD, "Not promised"), ...texts.flatMap((text) => wrapped(text, 2, style)), ""];
 }
 
 function legend(style: Style): string[] {
   const text =
     "of states: states looked at, of those that the model allows at the moments of the runs (value and total); whole: " +
     "moments of which every state was looked at; lost, span: acknowledged writes gone in the worst crash, and how long before " +
-    "it the first of them had been acknowledged; refused: recovery would not start: unavailable, neither safe nor lost.";
-  return wrap(text, 2, style.width ?? 120).split("\n");
+    "it the first of them had been acknowledged; refused: recovery would not start: unavailable, neither safe nor lost; noticed: " +
+    "the medium was damaged, and recovery refused and named it or came up with older data, never with wrong ones; calls hit: the " +
+    "calls of the runs that failed, one in each run, of those that there were.";
+  return wrapped(text, 2, style);
 }
 
-function sumsText(state: CampaignState, style: Style): string[] {
-  const { sums } = state;
-  const number = (value: number): string => value.toLocaleString("en");
+export function sumsText(state: CampaignState, style: Style): string[] {
+  const { sums, plan } = state;
   const what = isCampaignBroken(state) ? paint(style, RED, "BROKEN") : paint(style, GREEN, "kept  ");
-  return [
-    `${what}  ${number(state.states)} distinct disks, ${number(sums.crashes)} crashes judged, ${number(sums.runs)} runs`,
-    `        ${number(sums.recoveries)} recoveries (the others differ only where recovery does not look), ` +
-      `${number(sums.nested)} of disks that a crashed recovery left`,
-    `        ${rateText(state)}; ${(sums.wallMs / 1000).toFixed(0)} s, seed ${state.plan.seed}`,
+  const faults = `faults injected ${count(sums.faults)} times into ${count(sums.faultRuns)} of the ${count(sums.runs)} runs`;
+  const told = [
+    `${count(state.states)} distinct disks, ${count(sums.crashes)} crashes judged, ${count(sums.runs)} runs`,
+    `${count(sums.recoveries)} recoveries (the others differ only where recovery does not look), ${count(sums.nested)} ` +
+      "disks that a crashed recovery left",
+    plan.faultsOneIn === 0 ? "no faults injected (--faults 0)" : faults,
+    `${rateText(state)}; ${(sums.wallMs / 1000).toFixed(0)} s`,
+    `again: --campaign ${state.states} --seed ${plan.seed} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
+      `--faults ${plan.faultsOneIn} --models ${plan.models.join(",")} --workloads ${plan.workloads.join(",")}`,
   ];
+  const lines = told.flatMap((text) => wrapped(text, 8, style));
+  return [`${what}  ${(lines[0] ?? "").trimStart()}`, ...lines.slice(1)];
 }
 
-function findingsText(state: CampaignState, style: Style): string[] {
+export function findingsText(state: CampaignState, style: Style): string[] {
   if (state.findings.length === 0) return [];
   return [
     "",
     paint(style, BOLD, "Violations"),
-    ...state.findings.map(
-      ({ run, model, kind, rule, command, detail }) =>
-        `  --replay ${run}  (${model})  ${rule} ${kind}: ${command} ${detail}`,
+    ...state.findings.flatMap(({ run, model, kind, rule, command, detail }) =>
+      wrapped(`--replay ${run}  (${model})  ${rule} ${kind}: ${command} ${detail}`, 2, style),
     ),
   ];
-}
-
-/** The documented schema (compare/README.md); `version` changes when a field changes its meaning. */
-export function campaignJson(state: CampaignState): unknown {
-  return {
-    version: 1,
-    kind: "campaign",
-    plan: state.plan,
-    distinctStates: state.states,
-    sums: state.sums,
-    rows: [...state.rows.values()].map((row) => ({
-      ...row,
-      verdict: verdictOfRow(row),
-      faults: modelOf(row.model).faults,
-    })),
-    findings: state.findings,
-  };
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-/** A test suite per policy, a test case per model. A refusal is an error, a broken promise a failure. */
-export function campaignJunit(state: CampaignState): string {
-  const rows = [...state.rows.values()];
-  const suites = POLICIES.flatMap((policy) => {
-    const own = rows.filter(({ engine, policy: name }) => engine === policy.engine && name === policy.name);
-    if (own.length === 0) return [];
-    const verdicts = own.map(verdictOfRow);
-    const count = (verdict: RowVerdict): number => verdicts.filter((each) => each === verdict).length;
-    const name = escaped(`kv-${policy.engine} ${policy.name}`);
-    return [
-      `  <testsuite name="${name}" tests="${own.length}" failures="${count("BROKEN")}" errors="${count("refused")}" skipped="${count("no promise")}">`,
-      ...own.map((row) => caseText(name, row)),
-      "  </testsuite>",
-    ];
-  });
-  return ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", ...suites, "</testsuites>", ""].join("\n");
-}
-
-function caseText(suite: string, row: CampaignRow): string {
-  const verdict = verdictOfRow(row);
-  const why = escaped(violationsText(row));
-  const inside = {
-    kept: "",
-    refused: `<error message="${why}"/>`,
-    BROKEN: `<failure message="${why}"/>`,
-    "no promise": `<skipped message="nothing is promised: ${why}"/>`,
-  }[verdict];
-  return `    <testcase classname="${suite}" name="${escaped(row.model)}, ${row.crashes} crashes">${inside}</testcase>`;
-}
-
-const PAGE_STYLE = `
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse; margin: .5rem 0 2rem; width: 100% }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd } th:first-child, td:first-child, td.why { text-align: left }
-.kept { color: #17692c } .refused { color: #8a5a00 } .BROKEN { color: #b00020; font-weight: bold } .none { color: #777 } code { font-size: 13px }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } th, td { border-color: #444 } .kept { color: #7ccf8e } .BROKEN { color: #ff8a80 } .refused { color: #f0c060 } }
-`;
-
-/** One page, no script, nothing loaded. */
-export function campaignHtml(state: CampaignState): string {
-  const rows = [...state.rows.values()];
-  const sections = POLICIES.flatMap((policy) => {
-    const own = rows.filter(({ engine, policy: name }) => engine === policy.engine && name === policy.name);
-    if (own.length === 0) return [];
-    const promises = (["kill", "power"] as const).map((crash) => `${crash}: ${promiseText(promiseOf(policy, crash))}`);
-    return [
-      `<h2>kv-${policy.engine} ${escaped(policy.name)}</h2><p>${escaped(policy.meaning)}. Promised after ${escaped(promises.join("; after power "))}.</p>`,
-      `<table><tr>${HEADINGS.map((title) => `<th>${title}</th>`).join("")}<th></th></tr>`,
-      ...own.map((row) => {
-        const verdict = verdictOfRow(row);
-        const cells = cellsOf(row).map((cell, column) =>
-          column === 7
-            ? `<td class="${verdict === "no promise" ? "none" : verdict}">${cell}</td>`
-            : `<td>${escaped(cell)}</td>`,
-        );
-        return `<tr title="${escaped(modelOf(row.model).faults)}">${cells.join("")}<td class="why">${escaped(violationsText(row))}</td></tr>`;
-      }),
-      "</table>",
-    ];
-  });
-  const models = state.plan.models.map(
-    (name) => `<dt><b>${escaped(name)}</b></dt><dd>${escaped(modelOf(name).faults)}</dd>`,
-  );
-  const plain: Style = { color: false, width: 120 };
-  return [
-    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-    `<title>twolog: ${state.states.toLocaleString("en")} crash states</title><style>${PAGE_STYLE}</style>`,
-    `<h1>What a crash leaves</h1><pre>${escaped([...sumsText(state, plain), ...findingsText(state, plain)].join("\n"))}</pre>`,
-    ...sections,
-    `<h2>Persistence models</h2><dl>${models.join("")}</dl></html>`,
-    "",
-  ].join("\n");
 }

@@ -21,32 +21,26 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { UsageError } from "../../common/errors.ts";
-import {
-  addRow,
-  type CampaignFinding,
-  type CampaignPlan,
-  type CampaignRow,
-  type ChunkResult,
-} from "./campaign-work.ts";
+import { addRow, type CampaignRow, type CheckRow, type FaultRow, type RecoveryRow } from "./campaign-rows.ts";
+import type { CampaignFinding, CampaignPlan, ChunkResult, Sums } from "./campaign-work.ts";
 
-const VERSION = 1;
+const VERSION = 2;
 const FINDINGS_KEPT = 20;
 
 interface StateFile {
   readonly version: number;
   readonly plan: CampaignPlan;
   readonly chunks: readonly number[];
-  readonly sums: Sums;
+  readonly sums: AllSums;
   readonly rows: readonly CampaignRow[];
+  readonly recoveryRows: readonly RecoveryRow[];
+  readonly checkRows: readonly CheckRow[];
+  readonly faultRows: readonly FaultRow[];
   readonly findings: readonly CampaignFinding[];
   readonly digests: number;
 }
 
-interface Sums {
-  runs: number;
-  crashes: number;
-  recoveries: number;
-  nested: number;
+interface AllSums extends Sums {
   /** Processor time and wall clock, of all lives of the campaign. */
   cpuMs: number;
   wallMs: number;
@@ -55,8 +49,14 @@ interface Sums {
 export class CampaignState {
   readonly plan: CampaignPlan;
   readonly chunks = new Set<number>();
-  readonly sums: Sums = { runs: 0, crashes: 0, recoveries: 0, nested: 0, cpuMs: 0, wallMs: 0 };
+  readonly sums: AllSums = {
+    ...{ runs: 0, faultRuns: 0, faults: 0, crashes: 0, recoveries: 0, nested: 0 },
+    ...{ cpuMs: 0, wallMs: 0 },
+  };
   readonly rows = new Map<string, CampaignRow>();
+  readonly recoveryRows = new Map<string, RecoveryRow>();
+  readonly checkRows = new Map<string, CheckRow>();
+  readonly faultRows = new Map<string, FaultRow>();
   readonly findings: CampaignFinding[] = [];
   readonly #digests = new Set<number>();
   /** Digests in the file, and those that are not. */
@@ -75,8 +75,8 @@ export class CampaignState {
   add(chunk: number, result: ChunkResult): void {
     if (this.chunks.has(chunk)) return;
     this.chunks.add(chunk);
-    for (const sum of ["runs", "crashes", "recoveries", "nested"] as const) this.sums[sum] += result[sum];
-    for (const row of result.rows) addRow(this.rows, row);
+    this.#addSums(result.sums);
+    this.#addRows(result);
     for (const finding of result.findings) if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
     for (const digest of result.digests) this.#addDigest(digest);
   }
@@ -94,12 +94,30 @@ export class CampaignState {
     const both = [...other.chunks].find((chunk) => this.chunks.has(chunk));
     if (both !== undefined) throw new UsageError(`both campaigns have run chunk ${both}: divide them with --shard`);
     for (const chunk of other.chunks) this.chunks.add(chunk);
-    for (const sum of ["runs", "crashes", "recoveries", "nested", "cpuMs", "wallMs"] as const) {
-      this.sums[sum] += other.sums[sum];
-    }
-    for (const row of other.rows.values()) addRow(this.rows, row);
+    this.#addSums(other.sums);
+    this.#addRows(other.#plainRows());
     this.findings.push(...other.findings.slice(0, FINDINGS_KEPT - this.findings.length));
     for (const digest of other.#digests) this.#addDigest(digest);
+  }
+
+  #addSums(more: Partial<AllSums>): void {
+    for (const sum of Object.keys(this.sums) as (keyof AllSums)[]) this.sums[sum] += more[sum] ?? 0;
+  }
+
+  #addRows(more: Pick<StateFile, "rows" | "recoveryRows" | "checkRows" | "faultRows">): void {
+    for (const row of more.rows) addRow(this.rows, row);
+    for (const row of more.recoveryRows) addRow(this.recoveryRows, row);
+    for (const row of more.checkRows) addRow(this.checkRows, row);
+    for (const row of more.faultRows) addRow(this.faultRows, row);
+  }
+
+  #plainRows() {
+    return {
+      rows: [...this.rows.values()],
+      recoveryRows: [...this.recoveryRows.values()],
+      checkRows: [...this.checkRows.values()],
+      faultRows: [...this.faultRows.values()],
+    };
   }
 
   save(path: string): void {
@@ -110,7 +128,7 @@ export class CampaignState {
       plan,
       chunks: [...this.chunks],
       sums,
-      rows: [...this.rows.values()],
+      ...this.#plainRows(),
       findings: this.findings,
       digests: this.#saved,
     };
@@ -145,7 +163,7 @@ export class CampaignState {
     const state = new CampaignState(file.plan);
     for (const chunk of file.chunks) state.chunks.add(chunk);
     Object.assign(state.sums, file.sums);
-    for (const row of file.rows) addRow(state.rows, row);
+    state.#addRows(file);
     state.findings.push(...file.findings);
     const bytes = readFileSync(`${path}.digests`);
     for (let at = 0; at < file.digests; at++) state.#digests.add(bytes.readDoubleLE(at * 8));

@@ -4,11 +4,15 @@
  * data, so that it can be sent by a worker, written to a file, and added up.
  */
 import { type EngineName, POLICIES, type Policy } from "../policy.ts";
+import type { RunPlan } from "../simulated-run.ts";
+import { addRow, type CampaignRow, type CheckRow, type FaultRow, type RecoveryRow } from "./campaign-rows.ts";
 import { everyCheck } from "./checks.ts";
-import { type Hunt, type HuntOptions, hunt, type Tally } from "./hunt.ts";
+import type { CoverageCount } from "./crashes.ts";
+import { type HuntedFault, huntFaults } from "./fault-hunt.ts";
+import { type Finding, type Hunt, type HuntOptions, hunt, SeenDisks, type Tally } from "./hunt.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
-import { planOf, runNameText } from "./replay.ts";
+import { planOf, type RunName, runNameText } from "./replay.ts";
 import type { EnumerationLimits } from "./state-space.ts";
 import { Subject } from "./subject.ts";
 import { WAL_ONLY } from "./workloads.ts";
@@ -20,6 +24,12 @@ export interface CampaignPlan {
   readonly policies: readonly string[];
   readonly models: readonly string[];
   readonly workloads: readonly string[];
+  /** Of longer workloads, the recovery of one distinct disk in so many is crashed everywhere; of short ones every. 0: none. */
+  readonly againOneIn: number;
+  /** One recovery in so many, of disks that a crashed recovery left, is crashed as well. 0: none. */
+  readonly deeperOneIn: number;
+  /** Disk faults are injected into one run in so many. 0: none. */
+  readonly faultsOneIn: number;
 }
 
 /** The runs of one chunk: `runs` seeds from `from` on. */
@@ -43,38 +53,30 @@ export interface CampaignFinding {
   readonly detail: string;
 }
 
-/** The crashes of one policy under one model. */
-export interface CampaignRow {
-  readonly engine: EngineName;
-  readonly policy: string;
-  readonly model: string;
-  crashes: number;
-  /** States looked at and states that there are, over all moments: decimal numbers, because they are large. */
-  covered: string;
-  total: string;
-  /** Moments of which every state was looked at, and all. */
-  exhausted: number;
-  moments: number;
-  lossy: number;
-  lost: number;
-  lostMs: number;
-  refused: number;
-  violations: Record<string, number>;
-}
-
-export interface ChunkResult {
+/** What a chunk has done: sums, and rows. */
+export interface Sums {
   runs: number;
+  /** Runs into which faults were injected, and how often. */
+  faultRuns: number;
+  faults: number;
   crashes: number;
   recoveries: number;
   nested: number;
-  /** Of the disks not seen before by this worker. */
+}
+
+export interface ChunkResult {
+  readonly sums: Sums;
+  /** Of the distinct disks. */
   readonly digests: Float64Array;
   readonly rows: readonly CampaignRow[];
+  readonly recoveryRows: readonly RecoveryRow[];
+  readonly checkRows: readonly CheckRow[];
+  readonly faultRows: readonly FaultRow[];
   readonly findings: readonly CampaignFinding[];
 }
 
-/** Runs of a chunk: about a second of work each. */
-const RUNS: Readonly<Record<string, number>> = { sequences: 12 };
+/** Short workloads, and how many runs a chunk has of them: about a second of work each. */
+const SHORT: Readonly<Record<string, number>> = { sequences: 12 };
 /** Runs with so many events that only some of them are crashed. */
 const LONG: ReadonlySet<string> = new Set(["log-full"]);
 const LONG_ONE_IN = 12;
@@ -84,8 +86,10 @@ const LIMITS: Readonly<Record<EngineName, EnumerationLimits>> = {
   wal: { exhaustive: 64, sampled: 24 },
 };
 const LONG_LIMITS = { exhaustive: 8, sampled: 6 };
-const AGAIN_ONE_IN = 40;
 const CHECK_ONE_IN = 8;
+/** Of a short run every fault is injected and every event from there on crashed; of others so many, after one event in so many. */
+const FAULTS_MAX = 24;
+const FAULT_CUT_ONE_IN = 8;
 /** Pages kept by a worker: 4 KiB each. */
 const PAGES_MAX = 24_000;
 const FINDINGS_MAX = 3;
@@ -99,7 +103,7 @@ export function chunkOf(plan: CampaignPlan, number: number): Chunk {
   const round = Math.floor(rest / workloads.length);
   const policy = POLICIES.find((candidate) => policyName(candidate) === name);
   if (policy === undefined) throw new Error(`no policy ${name}`);
-  const runs = policy.engine === "aof" && WAL_ONLY.has(workload) ? 0 : (RUNS[workload] ?? 1);
+  const runs = policy.engine === "aof" && WAL_ONLY.has(workload) ? 0 : (SHORT[workload] ?? 1);
   return { policy, workload, from: seed + round * runs, runs };
 }
 
@@ -107,10 +111,9 @@ export function policyName({ engine, name }: Policy): string {
   return `${engine}:${name}`;
 }
 
-/** Runs chunks one after the other; what they share is kept. */
+/** Runs chunks one after the other. What they share saves time; no result depends on it but the counts of recoveries. */
 export class ChunkRunner {
   readonly #plan: CampaignPlan;
-  readonly #seen = new Set<number>();
   #store = new PageStore();
   readonly #subjects = new Map<string, Subject>();
 
@@ -119,91 +122,176 @@ export class ChunkRunner {
   }
 
   run(number: number): ChunkResult {
-    const { policy, workload, from, runs } = chunkOf(this.#plan, number);
-    const before = this.#seen.size;
-    const sums = { runs, crashes: 0, recoveries: 0, nested: 0 };
-    const rows = new Map<string, CampaignRow>();
-    const findings: CampaignFinding[] = [];
-    for (let seed = from; seed < from + runs; seed++) {
-      const name = { policy, workload, seed };
-      const found = this.#hunt(policy, workload, planOf(name));
-      sums.crashes += found.crashes;
-      sums.recoveries += found.recoveries;
-      sums.nested += found.nested;
-      addRows(rows, policy, found);
-      if (found.finding !== undefined && findings.length < FINDINGS_MAX) {
-        findings.push(describe(runNameText(name), found.finding));
-      }
-    }
-    const digests = Float64Array.from([...this.#seen].slice(before));
-    return { ...sums, digests, rows: [...rows.values()], findings };
-  }
-
-  #hunt(policy: Policy, workload: string, plan: ReturnType<typeof planOf>): Hunt {
+    const chunk = chunkOf(this.#plan, number);
     if (this.#store.size > PAGES_MAX) {
       this.#store = new PageStore();
       this.#subjects.clear();
     }
-    const subject = this.#subjects.get(policyName(policy)) ?? new Subject(plan, everyCheck(CHECK_ONE_IN));
-    this.#subjects.set(policyName(policy), subject);
-    const isLong = LONG.has(workload);
+    const { policy } = chunk;
+    const name = policyName(policy);
+    const subject = this.#subjects.get(name) ?? new Subject(planOf({ ...chunk, seed: 0 }), everyCheck(CHECK_ONE_IN));
+    this.#subjects.set(name, subject);
+    return new ChunkRun(this.#plan, chunk, subject, this.#store).result();
+  }
+}
+
+/** One chunk. */
+class ChunkRun {
+  readonly #plan: CampaignPlan;
+  readonly #chunk: Chunk;
+  readonly #subject: Subject;
+  readonly #store: PageStore;
+  readonly #seen = new SeenDisks();
+  readonly #sums: Sums = { runs: 0, faultRuns: 0, faults: 0, crashes: 0, recoveries: 0, nested: 0 };
+  readonly #rows = new Map<string, CampaignRow>();
+  readonly #recoveryRows = new Map<string, RecoveryRow>();
+  readonly #faultRows = new Map<string, FaultRow>();
+  readonly #findings: CampaignFinding[] = [];
+
+  constructor(plan: CampaignPlan, chunk: Chunk, subject: Subject, store: PageStore) {
+    this.#plan = plan;
+    this.#chunk = chunk;
+    this.#subject = subject;
+    this.#store = store;
+  }
+
+  result(): ChunkResult {
+    const { policy, workload, from, runs } = this.#chunk;
+    const { recoveries, checked } = this.#subject;
+    const { faultsOneIn } = this.#plan;
+    for (let seed = from; seed < from + runs; seed++) {
+      const name = { policy, workload, seed };
+      this.#hunt(name, planOf(name));
+      if (faultsOneIn > 0 && seed % faultsOneIn === 0) this.#injectFaults(name, planOf(name));
+    }
+    this.#sums.recoveries = this.#subject.recoveries - recoveries;
+    const checkRow: CheckRow = {
+      ...this.#ofPolicy,
+      recoveries: this.#sums.recoveries,
+      checked: this.#subject.checked - checked,
+      binlogs: comparesBinlog(policy) ? this.#subject.checked - checked : 0,
+    };
+    return {
+      sums: this.#sums,
+      digests: Float64Array.from(this.#seen.all),
+      rows: [...this.#rows.values()],
+      recoveryRows: [...this.#recoveryRows.values()],
+      checkRows: [checkRow],
+      faultRows: [...this.#faultRows.values()],
+      findings: this.#findings,
+    };
+  }
+
+  get #ofPolicy() {
+    const { engine, name: policy } = this.#chunk.policy;
+    return { engine, policy };
+  }
+
+  get #isShort(): boolean {
+    return SHORT[this.#chunk.workload] !== undefined;
+  }
+
+  #hunt(name: RunName, plan: RunPlan): void {
+    const { models, againOneIn, deeperOneIn } = this.#plan;
+    const isLong = LONG.has(this.#chunk.workload);
     const options: HuntOptions = {
-      models: this.#plan.models.map(modelOf),
-      limits: isLong ? LONG_LIMITS : LIMITS[policy.engine],
-      againOneIn: AGAIN_ONE_IN,
+      models: models.map(modelOf),
+      limits: isLong ? LONG_LIMITS : LIMITS[this.#chunk.policy.engine],
+      againOneIn: this.#isShort ? Math.min(1, againOneIn) : againOneIn,
+      deeperOneIn,
       goOn: true,
       store: this.#store,
-      subject,
+      subject: this.#subject,
       seen: this.#seen,
       ...(isLong && { isCut: (event: number) => event % LONG_ONE_IN === plan.seed % LONG_ONE_IN }),
     };
-    return hunt(plan, options);
+    const found = hunt(plan, options);
+    this.#sums.runs++;
+    this.#sums.crashes += found.crashes;
+    this.#sums.nested += found.again.nested;
+    for (const [model, tally] of found.tallies) {
+      addRow(this.#rows, {
+        ...this.#ofPolicy,
+        model,
+        ...plainTally(tally),
+        ...plainCount(found.coverage.of(model)),
+      });
+    }
+    this.#addRecoveries(found);
+    this.#note(runNameText(name), found.finding);
   }
-}
 
-function describe(run: string, { crash, violation }: NonNullable<Hunt["finding"]>): CampaignFinding {
-  const { kind, rule, matrix, promise, command, detail } = violation;
-  return { run, model: crash.model.name, event: crash.event, kind, rule, matrix, promise, command, detail };
-}
-
-function addRows(rows: Map<string, CampaignRow>, policy: Policy, found: Hunt): void {
-  for (const [model, tally] of found.tallies) {
-    const { covered, total, exhaustedMoments, moments } = found.coverage.of(model);
-    addRow(rows, {
-      engine: policy.engine,
-      policy: policy.name,
-      model,
-      ...plainTally(tally),
-      covered: String(covered),
-      total: String(total),
-      exhausted: exhaustedMoments,
-      moments,
+  #addRecoveries({ again }: Hunt): void {
+    const { eligible, crashed, nested, deeper, coverage } = again;
+    addRow(this.#recoveryRows, {
+      ...this.#ofPolicy,
+      length: this.#isShort ? "short" : "long",
+      ...{ eligible, crashed, nested, deeper },
+      ...plainCount(coverage.sum()),
     });
   }
+
+  #injectFaults(name: RunName, plan: RunPlan): void {
+    const { calls, hunted } = huntFaults(plan, {
+      store: this.#store,
+      subject: this.#subject,
+      seen: this.#seen,
+      faultsMax: this.#isShort ? Number.POSITIVE_INFINITY : FAULTS_MAX,
+      cutOneIn: this.#isShort ? 1 : FAULT_CUT_ONE_IN,
+    });
+    this.#sums.faultRuns++;
+    this.#sums.faults += hunted.length;
+    for (const [fault, count] of calls) addRow(this.#faultRows, { ...this.#noFault(fault), calls: count });
+    for (const each of hunted) {
+      addRow(this.#faultRows, this.#faultRow(each));
+      this.#note(runNameText({ ...name, fault: each.fault }), each.finding);
+    }
+  }
+
+  #noFault(fault: string): FaultRow {
+    const none = { calls: 0, injected: 0, stopped: 0, refusedWrites: 0, wentOn: 0, crashes: 0, lost: 0, lostMs: 0 };
+    return { ...this.#ofPolicy, fault, ...none, violations: {} };
+  }
+
+  #faultRow({ fault, end, hunt: { crashes, tallies }, finding }: HuntedFault): FaultRow {
+    this.#sums.crashes += crashes;
+    const all = [...tallies.values()].map(plainTally);
+    const violations: Record<string, number> = {};
+    for (const tally of all) {
+      for (const [kind, count] of Object.entries(tally.violations)) violations[kind] = (violations[kind] ?? 0) + count;
+    }
+    if (finding?.violation.kind === "failure hidden") violations["failure hidden"] = 1;
+    return {
+      ...this.#noFault(fault.kind.name),
+      injected: 1,
+      stopped: end === "stopped" ? 1 : 0,
+      refusedWrites: end === "refused writes" ? 1 : 0,
+      wentOn: end === "went on" ? 1 : 0,
+      crashes,
+      lost: Math.max(0, ...all.map(({ lost }) => lost)),
+      lostMs: Math.max(0, ...all.map(({ lostMs }) => lostMs)),
+      violations,
+    };
+  }
+
+  #note(run: string, finding: Finding | undefined): void {
+    if (finding === undefined || this.#findings.length >= FINDINGS_MAX) return;
+    const { crash, violation } = finding;
+    const { kind, rule, matrix, promise, command, detail } = violation;
+    const { name: model } = crash.model;
+    this.#findings.push({ run, model, event: crash.event, kind, rule, matrix, promise, command, detail });
+  }
 }
 
-function plainTally({ crashes, lossy, refused, lost, lostMs, violations }: Tally) {
-  return { crashes, lossy, refused, lost, lostMs, violations: Object.fromEntries(violations) };
+/** checks.ts compares the two logs of kv-wal where neither may lose anything. */
+function comparesBinlog({ engine, name }: Policy): boolean {
+  return engine === "wal" && name === "1/1";
 }
 
-/** Adds a row to those of the same policy and model. */
-export function addRow(rows: Map<string, CampaignRow>, row: CampaignRow): void {
-  const key = `${row.engine} ${row.policy} ${row.model}`;
-  const sum = rows.get(key);
-  if (sum === undefined) {
-    rows.set(key, { ...row, violations: { ...row.violations } });
-    return;
-  }
-  sum.crashes += row.crashes;
-  sum.covered = String(BigInt(sum.covered) + BigInt(row.covered));
-  sum.total = String(BigInt(sum.total) + BigInt(row.total));
-  sum.exhausted += row.exhausted;
-  sum.moments += row.moments;
-  sum.lossy += row.lossy;
-  sum.lost = Math.max(sum.lost, row.lost);
-  sum.lostMs = Math.max(sum.lostMs, row.lostMs);
-  sum.refused += row.refused;
-  for (const [kind, count] of Object.entries(row.violations)) {
-    sum.violations[kind] = (sum.violations[kind] ?? 0) + count;
-  }
+function plainTally({ violations, breaches, ...counts }: Tally) {
+  return { ...counts, violations: Object.fromEntries(violations), breaches: Object.fromEntries(breaches) };
+}
+
+function plainCount({ covered, total, exhaustedMoments, moments }: CoverageCount) {
+  return { covered: String(covered), total: String(total), exhausted: exhaustedMoments, moments };
 }

@@ -8,6 +8,12 @@ import { Worker } from "node:worker_threads";
 import { UsageError } from "../../common/errors.ts";
 import type { Policy } from "../policy.ts";
 import { Progress } from "../progress.ts";
+import {
+  DEFAULT_AGAIN_ONE_IN,
+  DEFAULT_DEEPER_ONE_IN,
+  DEFAULT_FAULTS_ONE_IN,
+  DEFAULT_MODELS,
+} from "./campaign-defaults.ts";
 import { CampaignState } from "./campaign-state.ts";
 import { type CampaignPlan, type ChunkResult, policyName } from "./campaign-work.ts";
 import { modelOf } from "./models/index.ts";
@@ -24,11 +30,13 @@ export interface CampaignOptions {
   readonly state?: string | undefined;
   /** Only chunks whose number is `index` modulo `of`. */
   readonly shard?: { readonly index: number; readonly of: number } | undefined;
+  /** See CampaignPlan. */
+  readonly againOneIn?: number | undefined;
+  readonly deeperOneIn?: number | undefined;
+  readonly faultsOneIn?: number | undefined;
 }
 
-/** Promised to every engine; and what no promise covers, to see what happens. */
-export const DEFAULT_MODELS = ["kill", "dropped", "prefix", "ext4-like", "posix-weak", "posix-weak@4096"];
-const SAVE_EVERY_MS = 5000;
+const SAVE_EVERY_MS = 2000;
 
 /** Runs a campaign, or goes on with the one in the state file. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignState> {
@@ -40,7 +48,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignSta
   }
   const progress = new Progress(states);
   progress.advance(state.states, "disks");
-  await runWorkers(state, options, progress);
+  await new CampaignRunner(state, options, progress).run();
   progress.end();
   return state;
 }
@@ -50,81 +58,119 @@ function planOfCampaign({
   policies,
   models = DEFAULT_MODELS,
   workloads = WORKLOADS,
+  againOneIn = DEFAULT_AGAIN_ONE_IN,
+  deeperOneIn = DEFAULT_DEEPER_ONE_IN,
+  faultsOneIn = DEFAULT_FAULTS_ONE_IN,
 }: CampaignOptions): CampaignPlan {
   // Unknown names are told before anything runs.
   for (const model of models) modelOf(model);
   for (const workload of workloads) scriptOf(workload, 0);
-  return { seed, policies: policies.map(policyName), models, workloads };
+  const names = policies.map(policyName);
+  return { seed, policies: names, models, workloads, againOneIn, deeperOneIn, faultsOneIn };
 }
 
-/** Hands out chunks until enough disks have been seen; every worker has two at hand, so that none waits. */
-function runWorkers(state: CampaignState, options: CampaignOptions, progress: Progress): Promise<void> {
-  const { states, state: path, shard = { index: 0, of: 1 }, workers: count = availableParallelism() } = options;
-  const started = performance.now();
-  const { wallMs: wallBefore, cpuMs: cpuBefore } = state.sums;
-  let savedAt = started;
-  let next = shard.index;
-  let running = 0;
-  const workers: Worker[] = [];
-  return new Promise((resolve, reject) => {
-    const measure = (): void => {
-      const { user, system } = process.cpuUsage();
-      state.sums.cpuMs = cpuBefore + (user + system) / 1000;
-      state.sums.wallMs = wallBefore + performance.now() - started;
-    };
-    const save = (): void => {
-      measure();
-      if (path !== undefined) state.save(path);
-      savedAt = performance.now();
-    };
-    const finish = (outcome: () => void): void => {
-      for (const worker of workers) void worker.terminate();
-      outcome();
-    };
-    const hand = (worker: Worker): void => {
-      if (state.states >= states) return;
-      while (state.chunks.has(next)) next += shard.of;
-      worker.postMessage(next);
-      next += shard.of;
-      running++;
-    };
-    const take = (worker: Worker, { chunk, result }: { chunk: number; result: ChunkResult }): void => {
-      const before = state.states;
-      state.add(chunk, result);
-      running--;
-      measure();
-      progress.advance(state.states - before, rateText(state));
-      if (performance.now() - savedAt > SAVE_EVERY_MS) save();
-      hand(worker);
-      if (running > 0) return;
-      save();
-      finish(resolve);
-    };
-    if (state.states >= states) {
-      resolve();
-      return;
+/**
+ * Hands out chunks, and adds their results in the order of the chunks until enough disks have been seen: what a campaign
+ * has seen in the end does not depend on how many workers it had, on which was faster, or on how often it was killed.
+ */
+class CampaignRunner {
+  readonly #state: CampaignState;
+  readonly #options: CampaignOptions;
+  readonly #progress: Progress;
+  readonly #started = performance.now();
+  readonly #before: { readonly wallMs: number; readonly cpuMs: number };
+  readonly #workers: Worker[] = [];
+  readonly #step: number;
+  /** Results whose predecessors are still being made. */
+  readonly #early = new Map<number, ChunkResult>();
+  /** The chunk that is added next, and the one that is handed out next. */
+  #nextToAdd: number;
+  #nextToHand: number;
+  #savedAt = this.#started;
+
+  constructor(state: CampaignState, options: CampaignOptions, progress: Progress) {
+    this.#state = state;
+    this.#options = options;
+    this.#progress = progress;
+    this.#before = { ...state.sums };
+    const { index = 0, of = 1 } = options.shard ?? {};
+    this.#step = of;
+    this.#nextToAdd = index;
+    while (state.chunks.has(this.#nextToAdd)) this.#nextToAdd += of;
+    this.#nextToHand = this.#nextToAdd;
+  }
+
+  get #isOver(): boolean {
+    return this.#state.states >= this.#options.states;
+  }
+
+  async run(): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      await this.#work();
+    } finally {
+      await Promise.all(this.#workers.map((worker) => worker.terminate()));
     }
-    for (let index = 0; index < count; index++) {
-      const worker = new Worker(
-        new URL(import.meta.url.endsWith(".ts") ? "./campaign-worker.ts" : "./campaign-worker.js", import.meta.url),
-        {
-          workerData: state.plan,
+    this.#save();
+  }
+
+  /** Every worker has two chunks at hand, so that none waits. */
+  #work(): Promise<void> {
+    const file = import.meta.url.endsWith(".ts") ? "./campaign-worker.ts" : "./campaign-worker.js";
+    return new Promise((resolve, reject) => {
+      for (let count = this.#options.workers ?? availableParallelism(); count > 0; count--) {
+        const worker = new Worker(new URL(file, import.meta.url), {
+          workerData: this.#state.plan,
           resourceLimits: { maxYoungGenerationSizeMb: 64 },
-        },
-      );
-      workers.push(worker);
-      worker.on("message", (message: { chunk: number; result: ChunkResult }) => {
-        try {
-          take(worker, message);
-        } catch (error) {
-          finish(() => reject(error));
-        }
-      });
-      worker.on("error", (error) => finish(() => reject(error)));
-      hand(worker);
-      hand(worker);
+        });
+        this.#workers.push(worker);
+        worker.on("message", ({ chunk, result }: { chunk: number; result: ChunkResult }) => {
+          try {
+            this.#take(chunk, result);
+          } catch (error) {
+            reject(error);
+            return;
+          }
+          if (this.#isOver) resolve();
+          else this.#hand(worker);
+        });
+        worker.on("error", reject);
+        this.#hand(worker);
+        this.#hand(worker);
+      }
+    });
+  }
+
+  #hand(worker: Worker): void {
+    worker.postMessage(this.#nextToHand);
+    this.#nextToHand += this.#step;
+  }
+
+  #take(chunk: number, result: ChunkResult): void {
+    const before = this.#state.states;
+    this.#early.set(chunk, result);
+    for (let next = this.#early.get(this.#nextToAdd); next !== undefined && !this.#isOver; ) {
+      this.#early.delete(this.#nextToAdd);
+      this.#state.add(this.#nextToAdd, next);
+      this.#nextToAdd += this.#step;
+      next = this.#early.get(this.#nextToAdd);
     }
-  });
+    this.#measure();
+    this.#progress.advance(this.#state.states - before, rateText(this.#state));
+    if (performance.now() - this.#savedAt > SAVE_EVERY_MS) this.#save();
+  }
+
+  #measure(): void {
+    const { user, system } = process.cpuUsage();
+    this.#state.sums.cpuMs = this.#before.cpuMs + (user + system) / 1000;
+    this.#state.sums.wallMs = this.#before.wallMs + performance.now() - this.#started;
+  }
+
+  #save(): void {
+    this.#measure();
+    if (this.#options.state !== undefined) this.#state.save(this.#options.state);
+    this.#savedAt = performance.now();
+  }
 }
 
 /** "1,203 disks a second, 2,410 a second and core". */

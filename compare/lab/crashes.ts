@@ -74,14 +74,16 @@ export class CoverageTable {
     return count;
   }
 
-  add(other: CoverageTable): void {
-    for (const [model, count] of other.byModel) {
-      const own = this.of(model);
-      own.covered += count.covered;
-      own.total += count.total;
-      own.exhaustedMoments += count.exhaustedMoments;
-      own.moments += count.moments;
+  /** Of all models together. */
+  sum(): CoverageCount {
+    const sum: CoverageCount = { covered: 0n, total: 0n, exhaustedMoments: 0, moments: 0 };
+    for (const count of this.byModel.values()) {
+      sum.covered += count.covered;
+      sum.total += count.total;
+      sum.exhaustedMoments += count.exhaustedMoments;
+      sum.moments += count.moments;
     }
+    return sum;
   }
 }
 

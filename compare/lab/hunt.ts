@@ -1,14 +1,19 @@
 /**
  * From a plan to verdicts: simulate, take every crash that the models allow, recover, judge. A hunt ends at the first
- * violation of a promise, or when everything has been looked at.
+ * violation of what is owed, or when everything has been looked at.
+ *
+ * The same plan and options, the same hunt: which recoveries are crashed is chosen by the disks that this hunt, or those
+ * that it shares `seen` with, have met; never by what the subject happens to know.
  */
 import type { Verdict, Violation } from "../oracle.ts";
+import type { EngineName } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import type { Check } from "./checks.ts";
 import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./crashes.ts";
 import { DiskImage } from "./disk-image.ts";
-import { isPromised, Judge, withUnstable } from "./judge.ts";
+import { breachOf, isBreach, Judge, withUnstable } from "./judge.ts";
+import { modelOf } from "./models/index.ts";
 import type { PersistenceModel } from "./models/model.ts";
 import { PageStore } from "./page-store.ts";
 import type { Recording } from "./recording.ts";
@@ -19,8 +24,10 @@ import { type Outcome, Subject } from "./subject.ts";
 export interface HuntOptions {
   readonly models: readonly PersistenceModel[];
   readonly limits: EnumerationLimits;
-  /** Crash and repeat one recovery in so many (I7); 0: never, 1: each. */
+  /** Crash and repeat the recovery of one distinct disk in so many (I7); 0: never, 1: of each. */
   readonly againOneIn: number;
+  /** Of these second recoveries, one in so many is crashed as well; 0: none. */
+  readonly deeperOneIn?: number | undefined;
   /** Stop after so many crashes. */
   readonly crashesMax?: number | undefined;
   /** Go on behind a violation, and count. */
@@ -29,9 +36,16 @@ export interface HuntOptions {
   /** Shared by the hunts of a campaign: pages and outcomes that they have in common are kept once. */
   readonly store?: PageStore | undefined;
   readonly subject?: Subject | undefined;
-  /** Digests of the disks seen: a distinct disk is counted once. */
-  readonly seen?: Set<number> | undefined;
+  readonly seen?: SeenDisks | undefined;
   readonly isCut?: CrashOptions["isCut"];
+}
+
+/** Digests of disks, so that each is counted once, and its recovery crashed once. */
+export class SeenDisks {
+  /** All that were judged. */
+  readonly all = new Set<number>();
+  /** Those among them that a crash of a run left. */
+  readonly ofRuns = new Set<number>();
 }
 
 /** A crash that broke a promise, or one that no promise covers. */
@@ -51,6 +65,10 @@ export interface Tally {
   refused: number;
   /** Crashes with a violation, by its kind. */
   readonly violations: Map<string, number>;
+  /** Of these, those of what the engine owes under the model. */
+  readonly breaches: Map<string, number>;
+  /** Replies of reads compared with what was gone. */
+  reads: number;
   /** Of the worst crash. */
   lost: number;
   lostMs: number;
@@ -66,17 +84,43 @@ export interface Hunt {
   readonly states: number;
   /** Times that recovery ran for them; the others differ only where recovery does not look. */
   readonly recoveries: number;
-  /** Disks left by a crash of a recovery, and recovered again. */
-  readonly nested: number;
+  /** Crashes of recoveries. */
+  readonly again: Again;
   readonly ms: number;
   readonly coverage: CoverageTable;
   readonly tallies: ReadonlyMap<string, Tally>;
+}
+
+/** How recovery was crashed itself (I7). */
+export interface Again {
+  /** Distinct disks that recovery accepted, and on how many of them it was crashed at every operation. */
+  eligible: number;
+  crashed: number;
+  /** The disks that these crashes left, each recovered and compared. */
+  nested: number;
+  /** On how many of them the second recovery was crashed, too. */
+  deeper: number;
+  /** States of the moments of the recoveries. */
+  readonly coverage: CoverageTable;
+}
+
+/** The medium fails once: what comes after a fault that is not promised is an ordinary power loss. */
+const ORDINARY = modelOf("ext4-like");
+
+/** What a crash of a recovery leaves, when the crash of the run was of this model. */
+export function modelOfRecovery(model: PersistenceModel, engine: EngineName): PersistenceModel {
+  return model.owed[engine] === "everything" ? model : ORDINARY;
 }
 
 /** Runs the plan, crashes it everywhere, and says what broke. */
 export function hunt(plan: RunPlan, options: HuntOptions): Hunt {
   const started = performance.now();
   return new Hunter(simulate(plan), options, started).hunt();
+}
+
+/** The same for a run that has been simulated. */
+export function huntRun(run: SimulatedRun, options: HuntOptions): Hunt {
+  return new Hunter(run, options, performance.now()).hunt();
 }
 
 /** The record of a simulated run. */
@@ -90,13 +134,13 @@ class Hunter {
   readonly #options: HuntOptions;
   readonly #started: number;
   readonly #subject: Subject;
-  readonly #seen: Set<number>;
+  readonly #seen: SeenDisks;
   readonly #judge: Judge;
   readonly #tallies = new Map<string, Tally>();
   readonly #coverage = new CoverageTable();
   #crashes = 0;
   #states = 0;
-  #nested = 0;
+  readonly #again: Again = { eligible: 0, crashed: 0, nested: 0, deeper: 0, coverage: new CoverageTable() };
 
   constructor(run: SimulatedRun, options: HuntOptions, started: number) {
     this.#run = run;
@@ -104,7 +148,7 @@ class Hunter {
     this.#started = started;
     this.#subject = options.subject ?? new Subject(run.plan, options.check);
     this.#judge = new Judge(run);
-    this.#seen = options.seen ?? new Set();
+    this.#seen = options.seen ?? new SeenDisks();
   }
 
   hunt(): Hunt {
@@ -114,7 +158,8 @@ class Hunter {
     const crashes = crashesOf(recording, { models, limits, seed: this.#run.plan.seed, isCut }, this.#coverage);
     let finding: Finding | undefined;
     for (const crash of crashes) {
-      finding ??= this.#look(crash);
+      const found = this.#look(crash);
+      finding ??= found;
       if ((finding !== undefined && this.#options.goOn !== true) || this.#crashes >= crashesMax) break;
     }
     return {
@@ -123,7 +168,7 @@ class Hunter {
       crashes: this.#crashes,
       states: this.#states,
       recoveries: this.#subject.recoveries - recoveriesBefore,
-      nested: this.#nested,
+      again: this.#again,
       ms: performance.now() - this.#started,
       coverage: this.#coverage,
       tallies: this.#tallies,
@@ -133,50 +178,76 @@ class Hunter {
   #look(crash: Crash): Finding | undefined {
     this.#crashes++;
     const { digest } = crash.image;
-    const isNew = !this.#seen.has(digest);
-    if (isNew) {
-      this.#seen.add(digest);
-      this.#states++;
-    }
+    this.#see(digest);
+    const isNew = !this.#seen.ofRuns.has(digest);
+    this.#seen.ofRuns.add(digest);
     const outcome = this.#subject.outcomeOf(crash.image);
     let verdict = this.#judge.verdict(crash, outcome);
-    const { againOneIn } = this.#options;
-    // Chosen by the disk, not by chance: a chunk of a campaign gives the same wherever it runs.
-    if (isNew && againOneIn > 0 && outcome.refused === undefined && digest % againOneIn === 0) {
-      verdict = this.#again(crash, verdict);
-    }
+    if (isNew && outcome.refused === undefined) verdict = this.#crashAgain(crash, verdict);
     this.#count(crash, verdict);
-    const [violation] = verdict.violations;
-    if (violation === undefined || !isPromised(crash.model, this.#run.plan.policy.engine)) return undefined;
-    return { run: this.#run, crash, outcome, verdict, violation };
+    const violation = breachOf(crash.model, this.#run.plan.policy.engine, verdict);
+    return violation && { run: this.#run, crash, outcome, verdict, violation };
+  }
+
+  #see(digest: number): void {
+    if (this.#seen.all.has(digest)) return;
+    this.#seen.all.add(digest);
+    this.#states++;
   }
 
   /** I7: whatever happens to a recovery, the next gives the same. */
-  #again(crash: Crash, verdict: Verdict): Verdict {
-    const random = new SeededRandom(crash.image.digest % 2 ** 32);
-    const again = convergence(this.#subject, crash.image, crash.model, this.#options.limits, random);
-    this.#nested += again.images.length;
-    for (const { digest } of again.images) {
-      if (this.#seen.has(digest)) continue;
-      this.#seen.add(digest);
-      this.#states++;
-    }
-    if (again.problem === undefined) return verdict;
-    return withUnstable(verdict, this.#run, again.problem);
+  #crashAgain(crash: Crash, verdict: Verdict): Verdict {
+    const { againOneIn, deeperOneIn = 16, limits } = this.#options;
+    const { digest } = crash.image;
+    this.#again.eligible++;
+    // Chosen by the disk, not by chance: the same wherever it runs.
+    if (againOneIn === 0 || digest % againOneIn !== 0) return verdict;
+    const random = new SeededRandom(digest % 2 ** 32);
+    const model = modelOfRecovery(crash.model, this.#run.plan.policy.engine);
+    const { coverage } = this.#again;
+    const { images, problem, deeper } = convergence(this.#subject, crash.image, {
+      model,
+      limits,
+      random,
+      deeperOneIn,
+      coverage,
+    });
+    this.#again.crashed++;
+    this.#again.nested += images.length;
+    this.#again.deeper += deeper;
+    for (const image of images) this.#see(image.digest);
+    return problem === undefined ? verdict : withUnstable(verdict, this.#run, problem);
   }
 
   #count(crash: Crash, verdict: Verdict): void {
     const { name } = crash.model;
     let tally = this.#tallies.get(name);
     if (tally === undefined) {
-      tally = { crashes: 0, lossy: 0, refused: 0, violations: new Map(), lost: 0, lostMs: 0 };
+      tally = {
+        crashes: 0,
+        lossy: 0,
+        refused: 0,
+        violations: new Map(),
+        breaches: new Map(),
+        reads: 0,
+        lost: 0,
+        lostMs: 0,
+      };
       this.#tallies.set(name, tally);
     }
     tally.crashes++;
     if (verdict.lost > 0) tally.lossy++;
     if (verdict.refused !== undefined) tally.refused++;
-    for (const { kind } of verdict.violations) tally.violations.set(kind, (tally.violations.get(kind) ?? 0) + 1);
+    for (const violation of verdict.violations) {
+      countUp(tally.violations, violation.kind);
+      if (isBreach(crash.model, this.#run.plan.policy.engine, violation)) countUp(tally.breaches, violation.kind);
+    }
+    tally.reads += verdict.reads;
     tally.lost = Math.max(tally.lost, verdict.lost);
     tally.lostMs = Math.max(tally.lostMs, verdict.lostMs);
   }
+}
+
+function countUp(counts: Map<string, number>, kind: string): void {
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
 }

@@ -14,9 +14,22 @@ import type { Outcome } from "./subject.ts";
 
 const MATRIX: ReadonlyMap<string, string> = new Map(STEPS.map((step) => [step.name, step.matrix]));
 
-/** Does a promise cover this model's crashes of that engine? */
-export function isPromised(model: PersistenceModel, engine: EngineName): boolean {
-  return model.covered === "promised" || (model.covered === "promised to checksums" && engine === "wal");
+/** What is not wrong when the medium broke its promise and the engine owes to notice: see `Owed`. */
+const NOTICED: ReadonlySet<Violation["kind"]> = new Set(["refused", "check failed", "lost write", "vanished read"]);
+/** How the message of an AssertionError begins (common/assert.ts): the engine was surprised, and names no file. */
+const SURPRISED = "assertion failed";
+
+/** Does this break what the engine owes under the model? */
+export function isBreach(model: PersistenceModel, engine: EngineName, { kind, detail }: Violation): boolean {
+  const owed = model.owed[engine];
+  if (owed === "everything" || kind === "unstable recovery") return true;
+  if (owed === "stability") return false;
+  return !NOTICED.has(kind) || (kind === "refused" && detail.startsWith(SURPRISED));
+}
+
+/** The first violation of a verdict that breaks what is owed. */
+export function breachOf(model: PersistenceModel, engine: EngineName, verdict: Verdict): Violation | undefined {
+  return verdict.violations.find((violation) => isBreach(model, engine, violation));
 }
 
 /** What the oracle needs to know about a crash after that event, but for what was found. */

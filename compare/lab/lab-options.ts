@@ -1,10 +1,15 @@
 /** The flags of `twolog compare` that belong to the lab's campaigns and replays. */
 import { type Command, InvalidArgumentError } from "commander";
+import { DEFAULT_AGAIN_ONE_IN, DEFAULT_DEEPER_ONE_IN, DEFAULT_FAULTS_ONE_IN } from "./campaign-defaults.ts";
 
 function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
   return value;
+}
+
+function wholeNumber(text: string): number {
+  return text === "0" ? 0 : positiveInteger(text);
 }
 
 function list(text: string): string[] {
@@ -30,13 +35,28 @@ export function addLabOptions(command: Command): Command {
     .option("--state <file>", "with --campaign: what is done; a killed campaign goes on from it")
     .option("--shard <i/n>", "with --campaign: this machine's share, as in 1/3", shard)
     .option("--merge <file...>", "add up the state files of a shared campaign, and report")
-    .option("--models <list>", "with --campaign, --replay: persistence models (compare/README.md)", list)
+    .option("--models <list>", "with --campaign, --replay: persistence models (compare/README.md), or all", list)
+    .option(
+      "--again <n>",
+      `with --campaign: crash the recovery of one distinct disk in n of the longer runs (of short runs each); 0: of none (${DEFAULT_AGAIN_ONE_IN})`,
+      wholeNumber,
+    )
+    .option(
+      "--deeper <n>",
+      `with --campaign: crash one in n of the recoveries after a crashed recovery, too; 0: none (${DEFAULT_DEEPER_ONE_IN})`,
+      wholeNumber,
+    )
+    .option(
+      "--faults <n>",
+      `with --campaign: let the disk fail at the n-th call, each n, in one run in so many; 0: none (${DEFAULT_FAULTS_ONE_IN})`,
+      wholeNumber,
+    )
     .option(
       "--workloads <list>",
       "with --campaign: of sequences, bank, counters, append, mix, pauses, large, log-full",
       list,
     )
-    .option("--replay <what>", "find a violation again: a file, or a line as wal:1/1:mix:17")
+    .option("--replay <what>", "find a violation again: a file, or a line as wal:1/1:mix:17 or …:17:sync-EIO@3")
     .option("--save <file>", "with --campaign, --replay: write the first violation, minimised, to a file for --replay")
     .option("--html <file>", "with --campaign: one self-contained page")
     .option("--junit <file>", "with --campaign: for CI")

@@ -1,7 +1,6 @@
 /**
  * I7: recovery converges. A recovered disk recovers to the same; so does every disk that a crash of the recovery leaves, at
- * any of its operations, under the same model. With depth 2 that second recovery is crashed as well, at an operation that
- * the seed chooses.
+ * any of its operations. Some of these second recoveries, chosen by the seed, are crashed as well.
  */
 import type { SeededRandom } from "../random.ts";
 import { CoverageTable, crashesOf } from "./crashes.ts";
@@ -16,44 +15,56 @@ export interface Convergence {
   readonly problem: string | undefined;
   /** The disks that were recovered again. */
   readonly images: readonly DiskImage[];
+  /** Second recoveries that were crashed as well. */
+  readonly deeper: number;
 }
 
-/** One recovered disk in so many, of those that a crash of a recovery left, is crashed in its recovery as well. */
-const DEEPER_ONE_IN = 16;
+export interface ConvergenceOptions {
+  /** What a crash of the recovery leaves. */
+  readonly model: PersistenceModel;
+  readonly limits: EnumerationLimits;
+  readonly random: SeededRandom;
+  /** One second recovery in so many is crashed as well, at depth 3; 0: none. */
+  readonly deeperOneIn: number;
+  /** Counts the states of the first recovery's moments. */
+  readonly coverage?: CoverageTable | undefined;
+}
+
+/** The states of a second recovery: nothing kept, everything kept. */
+const DEEPER = { exhaustive: 1, sampled: 2 };
 
 /** Crashes the recovery of `image` everywhere, and compares. */
 export function convergence(
   subject: Subject,
   image: DiskImage,
-  model: PersistenceModel,
-  limits: EnumerationLimits,
-  random: SeededRandom,
-  depth = 2,
+  { model, limits, random, deeperOneIn, coverage = new CoverageTable() }: ConvergenceOptions,
 ): Convergence {
   const first = subject.record(image);
   const images: DiskImage[] = [];
+  let deeper = 0;
   const differs = (again: Outcome, what: string): string | undefined =>
     isSame(again, first.outcome) ? undefined : `${what} ${differenceOf(first.outcome, again)}`;
 
   let problem = differs(subject.outcomeOf(first.after), "a second recovery");
-  if (problem !== undefined) return { problem, images: [first.after] };
+  if (problem !== undefined) return { problem, images: [first.after], deeper };
   const recording: Recording = {
     base: image,
     events: first.operations.map((operation, index) => ({ kind: "disk", operation, order: index, ms: 0 })),
   };
   const options = { models: [model], limits, seed: random.below(2 ** 31), from: 0 };
-  for (const crash of crashesOf(recording, options, new CoverageTable())) {
+  for (const crash of crashesOf(recording, options, coverage)) {
     images.push(crash.image);
     const where = `recovery, crashed after its disk operation ${crash.operations} of ${first.operations.length},`;
     problem = differs(subject.outcomeOf(crash.image), where);
-    if (problem === undefined && depth > 1 && random.oneIn(DEEPER_ONE_IN)) {
-      const deeper = convergence(subject, crash.image, model, { exhaustive: 1, sampled: 2 }, random, depth - 1);
-      images.push(...deeper.images);
-      problem = deeper.problem === undefined ? undefined : `${where} and again: ${deeper.problem}`;
+    if (problem === undefined && deeperOneIn > 0 && random.oneIn(deeperOneIn)) {
+      const below = convergence(subject, crash.image, { model, limits: DEEPER, random, deeperOneIn: 0 });
+      deeper++;
+      images.push(...below.images);
+      problem = below.problem === undefined ? undefined : `${where} and again: ${below.problem}`;
     }
     if (problem !== undefined) break;
   }
-  return { problem, images };
+  return { problem, images, deeper };
 }
 
 function isSame(a: Outcome, b: Outcome): boolean {

@@ -1,7 +1,8 @@
 /**
  * How a finding is found again: a line of text that names the run, or a file that holds all of it.
  *
- *     line   ENGINE:POLICY:WORKLOAD:SEED, "wal:1/1:mix:17": the hunt that this means, as the campaign ran it
+ *     line   ENGINE:POLICY:WORKLOAD:SEED, "wal:1/1:mix:17": the hunt that this means, as the campaign ran it; with a fault
+ *            of the disk behind it, "wal:1/1:mix:17:sync-EIO@3", the run in which the third sync failed
  *     file   the same as JSON with the script itself, the model, the event and the choice: one crash, after minimising
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -13,6 +14,7 @@ import { SMALL } from "../survey.ts";
 import { freshFolder } from "./bases.ts";
 import type { Check } from "./checks.ts";
 import { crashAt, withChoice } from "./crashes.ts";
+import { faultText, type InjectedFault, parseFault, withFault } from "./faults.ts";
 import { type Finding, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
@@ -28,19 +30,22 @@ export interface RunName {
   readonly policy: Policy;
   readonly workload: string;
   readonly seed: number;
+  /** The disk fails in it. */
+  readonly fault?: InjectedFault;
 }
 
 export function parseRunName(line: string): RunName {
-  const [engine, name, workload = "", seed = ""] = line.split(":");
+  const [engine, name, workload = "", seed = "", fault] = line.split(":");
   const policy = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
   if (policy === undefined || !/^\d+$/.test(seed)) {
     throw new UsageError(`'${line}' names no run: ENGINE:POLICY:WORKLOAD:SEED, as in wal:1/1:mix:17, or a file`);
   }
-  return { policy, workload, seed: Number(seed) };
+  return { policy, workload, seed: Number(seed), ...(fault !== undefined && { fault: parseFault(fault) }) };
 }
 
-export function runNameText({ policy, workload, seed }: RunName): string {
-  return `${policy.engine}:${policy.name}:${workload}:${seed}`;
+export function runNameText({ policy, workload, seed, fault }: RunName): string {
+  const run = `${policy.engine}:${policy.name}:${workload}:${seed}`;
+  return fault === undefined ? run : `${run}:${faultText(fault)}`;
 }
 
 /** Every third run begins on an empty disk: the making of the folder is crashed as well. */
@@ -78,6 +83,7 @@ interface ReplayFile {
   readonly thinkMs: readonly [number, number];
   readonly restMs: number;
   readonly script: Script;
+  readonly fault?: string | undefined;
   readonly model: string;
   readonly event: number;
   readonly spaceIndex: number;
@@ -102,6 +108,7 @@ export function saveFinding(path: string, finding: Finding): void {
     thinkMs: plan.thinkMs,
     restMs: plan.restMs ?? 0,
     script: scriptOfRun(finding),
+    fault: plan.fault,
     model: crash.model.name,
     event: crash.event,
     spaceIndex: crash.spaceIndex,
@@ -134,7 +141,7 @@ export function replayFile(path: string, check?: Check): Finding | undefined {
   if (policy === undefined) throw new UsageError(`${path}: no policy ${file.engine} ${file.policy}`);
   const { seed, directives, batch, thinkMs, restMs, script } = file;
   const base = file.isEmpty ? {} : { base: freshFolder(policy, directives) };
-  const plan = {
+  const sound: RunPlan = {
     policy,
     seed,
     clients: script.clients.length,
@@ -146,6 +153,7 @@ export function replayFile(path: string, check?: Check): Finding | undefined {
     script,
     ...base,
   };
+  const plan = file.fault === undefined ? sound : withFault(sound, parseFault(file.fault));
   const run = simulate(plan);
   const crash = crashAt(recordingOf(run, new PageStore()), modelOf(file.model), file.event, file.spaceIndex);
   if (crash === undefined || crash.space.dimensions.length !== file.choice.length) return undefined;

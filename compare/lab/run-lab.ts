@@ -3,13 +3,17 @@ import { existsSync, writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import { type CompareOptions, choosePolicies } from "../compare.ts";
 import type { Style } from "../table.ts";
-import { DEFAULT_MODELS, runCampaign } from "./campaign.ts";
-import { campaignHtml, campaignJson, campaignJunit, campaignText, isCampaignBroken } from "./campaign-report.ts";
+import { runCampaign } from "./campaign.ts";
+import { DEFAULT_MODELS } from "./campaign-defaults.ts";
+import { campaignHtml, campaignJson, campaignJunit } from "./campaign-files.ts";
+import { campaignText } from "./campaign-report.ts";
 import { CampaignState } from "./campaign-state.ts";
+import { isCampaignBroken } from "./campaign-verdicts.ts";
 import { everyCheck } from "./checks.ts";
 import { explain } from "./explain.ts";
+import { huntFault } from "./fault-hunt.ts";
 import { type Finding, hunt } from "./hunt.ts";
-import { modelOf } from "./models/index.ts";
+import { modelNames, modelOf } from "./models/index.ts";
 import { parseRunName, planOf, replayFile, saveFinding } from "./replay.ts";
 import { shrink } from "./shrink.ts";
 
@@ -23,6 +27,9 @@ export interface LabOptions extends Pick<CompareOptions, "engine" | "policy" | "
   readonly workloads?: readonly string[] | undefined;
   readonly workers?: number | undefined;
   readonly shard?: { readonly index: number; readonly of: number } | undefined;
+  readonly again?: number | undefined;
+  readonly deeper?: number | undefined;
+  readonly faults?: number | undefined;
   readonly json?: string | undefined;
   readonly html?: string | undefined;
   readonly junit?: string | undefined;
@@ -54,7 +61,17 @@ export function runLab(options: LabOptions): Promise<number> {
 async function runReportedCampaign(options: LabOptions): Promise<number> {
   const { campaign: states = 0, merge, seed = 1 } = options;
   const policies = choosePolicies(options);
-  const state = merge === undefined ? await runCampaign({ ...options, states, policies, seed }) : mergeStates(merge);
+  const state =
+    merge === undefined
+      ? await runCampaign({
+          ...options,
+          ...{ states, policies, seed },
+          models: options.models && modelNames(options.models),
+          againOneIn: options.again,
+          deeperOneIn: options.deeper,
+          faultsOneIn: options.faults,
+        })
+      : mergeStates(merge);
   process.stdout.write(`${campaignText(state, styleOf())}\n`);
   const [first] = state.findings;
   if (first !== undefined) await showFinding(replayRun(first.run), options.save);
@@ -88,8 +105,13 @@ async function runReplay(what: string, options: LabOptions): Promise<number> {
 }
 
 function replayRun(line: string, models: readonly string[] = DEFAULT_MODELS): Finding | undefined {
-  const options = { models: models.map(modelOf), limits: LIMITS, againOneIn: 10, check: everyCheck(1) };
-  return hunt(planOf(parseRunName(line)), options).finding;
+  const check = everyCheck(1);
+  const name = parseRunName(line);
+  if (name.fault !== undefined) {
+    return huntFault(planOf(name), name.fault, { faultsMax: 1, cutOneIn: 1, check }).finding;
+  }
+  const options = { models: modelNames(models).map(modelOf), limits: LIMITS, againOneIn: 10, check };
+  return hunt(planOf(name), options).finding;
 }
 
 async function showFinding(finding: Finding | undefined, path: string | undefined): Promise<void> {

@@ -9,8 +9,8 @@ import { SeededRandom } from "../random.ts";
 import type { RunPlan, Script } from "../simulated-run.ts";
 import type { Planned } from "../workload.ts";
 import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";
-import { type Finding, type HuntOptions, hunt, recordingOf } from "./hunt.ts";
-import { isPromised, verdictOf } from "./judge.ts";
+import { type Finding, type HuntOptions, hunt, modelOfRecovery, recordingOf } from "./hunt.ts";
+import { isBreach, verdictOf } from "./judge.ts";
 import { minimiseChoice, minimiseList } from "./minimise.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
@@ -126,7 +126,7 @@ class Shrinker {
     let best: Finding = this.#smallest;
     for (const name of new Set([crash.model.name, "ext4-like", "posix-weak"])) {
       const model = name === crash.model.name ? crash.model : modelOf(name);
-      if (model.crash !== crash.model.crash || !isPromised(model, run.plan.policy.engine)) continue;
+      if (model.crash !== crash.model.crash || !isBreach(model, run.plan.policy.engine, best.violation)) continue;
       const again = crashAt(recording, model, crash.event, crash.spaceIndex);
       if (again === undefined) continue;
       const choice = model === crash.model ? crash.choice : again.space.dimensions.map(({ lost }) => lost);
@@ -149,7 +149,12 @@ class Shrinker {
     const violation = verdict.violations.find(({ kind }) => kind === this.#kind);
     if (violation !== undefined) return { run, crash, outcome, verdict, violation };
     if (this.#kind !== "unstable recovery") return undefined;
-    const { problem } = convergence(subject, crash.image, crash.model, LIMITS, new SeededRandom(0));
+    const { problem } = convergence(subject, crash.image, {
+      model: modelOfRecovery(crash.model, run.plan.policy.engine),
+      limits: LIMITS,
+      random: new SeededRandom(0),
+      deeperOneIn: 16,
+    });
     return problem === undefined
       ? undefined
       : { run, crash, outcome, verdict, violation: { ...this.#smallest.violation, detail: problem } };

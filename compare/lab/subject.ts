@@ -48,8 +48,9 @@ function discard(engine: Engine): void {
 
 export class Subject {
   readonly plan: RunPlan;
-  /** How many times recovery ran. */
+  /** How many times recovery ran, and on how many folders the checks were made then. */
   recoveries = 0;
+  checked = 0;
   readonly #check: Check | undefined;
   readonly #pool = new PagePool();
   #tree = new OutcomeTree<Outcome>();
@@ -102,6 +103,7 @@ export class Subject {
       const cells = dumpCells(engine);
       const check = this.#check;
       const isChecked = check !== undefined && image.digest % check.oneIn === 0;
+      if (isChecked) this.checked++;
       const problems = isChecked ? check.look(engine, recovered.disk, config, cells) : [];
       discard(engine);
       return { outcome: { refused: undefined, cells, lines, problems }, disk };

@@ -4,23 +4,28 @@
  *     bit-rot       one bit of one sector has changed since it was synced
  *     misdirected   one of the last writes went to another sector of its file; where it belonged is what was there before
  *
- * Nothing is promised: a single copy of a byte cannot survive its loss. What counts is that a checksum notices it, and
- * that nothing else is lost.
+ * A single copy of a byte cannot survive its loss. What is owed is that a checksum notices it, that the file is named, and that
+ * nothing wrong is served.
  */
 import { FileDraft, type FileImage } from "../disk-image.ts";
 import { PAGE_BYTES } from "../page-store.ts";
 import { PendingDisk, type PendingFile } from "../pending-disk.ts";
 import type { Dimension, StateSpace } from "../state-space.ts";
-import type { Moment, PersistenceModel } from "./model.ts";
+import { type Moment, NO_CHECKSUMS, type PersistenceModel } from "./model.ts";
 
 const SECTOR_BYTES = 512;
 const WRITES_DOUBTED = 8;
+
+const ROTTEN_END =
+  "damage is refused and named; only in the newest group of a log it looks like a write that was torn before its sync, and is cut, " +
+  "in InnoDB, too: so the newest acknowledged writes may be gone";
 
 export function bitRot(): PersistenceModel {
   return {
     name: "bit-rot",
     crash: "power",
-    covered: "unpromised",
+    owed: { aof: "stability", wal: "notice" },
+    unpromised: { aof: NO_CHECKSUMS, wal: ROTTEN_END },
     faults: "The power fails, what is unsynced is gone, and one bit of one sector that holds something has changed.",
     spaces: (moment) => [rotSpace(moment)],
   };
@@ -30,7 +35,8 @@ export function misdirected(): PersistenceModel {
   return {
     name: "misdirected",
     crash: "power",
-    covered: "unpromised",
+    owed: { aof: "stability", wal: "notice" },
+    unpromised: { aof: NO_CHECKSUMS, wal: ROTTEN_END },
     faults:
       `The power fails, what is unsynced is gone, and one of the last ${WRITES_DOUBTED} writes had gone to the next sector ` +
       "of its file instead of its own.",

@@ -1,11 +1,11 @@
 /** Power loss, the plain reading of the disk's contract: what was not synced is gone. */
-import type { PersistenceModel } from "./model.ts";
+import { EVERYTHING, type PersistenceModel } from "./model.ts";
 
 export function dropped(): PersistenceModel {
   return {
     name: "dropped",
     crash: "power",
-    covered: "promised",
+    owed: EVERYTHING,
     faults:
       "The power fails. What a sync has covered survives, and nothing else; names count when their folder was synced.",
     spaces: ({ disk }) => [{ dimensions: [], build: () => disk.image(disk.durable, (file) => file.durable) }],

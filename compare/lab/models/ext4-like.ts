@@ -14,7 +14,7 @@ import type { FileDraft, FileImage } from "../disk-image.ts";
 import { PAGE_BYTES } from "../page-store.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { Dimension } from "../state-space.ts";
-import type { ModelOptions, PersistenceModel } from "./model.ts";
+import { EVERYTHING, type ModelOptions, type PersistenceModel } from "./model.ts";
 import { blockPieces, type FilePiece, namesWith, remembered, spaceOf } from "./pieces.ts";
 
 export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
@@ -22,7 +22,7 @@ export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
   return {
     name: "ext4-like",
     crash: "power",
-    covered: "promised",
+    owed: EVERYTHING,
     faults:
       "The power fails on a journaling file system with ordered data. Unsynced changes of names survive in order, any " +
       "number of them. A file that grew survives up to some sector, with all that was written up to there, or with zeros " +

@@ -23,6 +23,11 @@ const MAKERS: Readonly<Record<string, (options: ModelOptions) => PersistenceMode
 
 export const MODEL_NAMES: readonly string[] = Object.keys(MAKERS);
 
+/** The models of a list; "all" means all of them. */
+export function modelNames(list: readonly string[]): readonly string[] {
+  return list.includes("all") ? MODEL_NAMES : list;
+}
+
 /** The model `NAME` or `NAME@SECTORBYTES`. */
 export function modelOf(text: string): PersistenceModel {
   const [name = "", sector = "512"] = text.split("@");

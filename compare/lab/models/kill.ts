@@ -5,13 +5,13 @@
 import { FileDraft } from "../disk-image.ts";
 import { PAGE_BYTES } from "../page-store.ts";
 import type { Choice, StateSpace } from "../state-space.ts";
-import type { Moment, PersistenceModel } from "./model.ts";
+import { EVERYTHING, type Moment, type PersistenceModel } from "./model.ts";
 
 export function kill(): PersistenceModel {
   return {
     name: "kill",
     crash: "kill",
-    covered: "promised",
+    owed: EVERYTHING,
     faults:
       "The process dies. Every call that returned survives, synced or not; of a write that was running the first " +
       "pages of 4 KiB survive, any number of them.",

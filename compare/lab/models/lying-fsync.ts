@@ -1,7 +1,7 @@
 /**
  * A disk that lies: one of the syncs that it answered did nothing (a cache without power that ignores flushes), and the
- * power fails. Everything else is as in `dropped`. No order of steps survives this with every acknowledged write; what it
- * shows is how much one lie costs, and whether recovery notices.
+ * power fails. Everything else is as in `dropped`. No order of steps survives this with every acknowledged write; what is
+ * owed is that nothing else is served than an older state, whole.
  */
 import type { DiskOperation } from "../../../common/disk/recording-disk.ts";
 import type { DiskImage } from "../disk-image.ts";
@@ -15,7 +15,11 @@ export function lyingFsync(): PersistenceModel {
   return {
     name: "lying-fsync",
     crash: "power",
-    covered: "unpromised",
+    owed: { aof: "notice", wal: "notice" },
+    unpromised: {
+      aof: "nothing acknowledged is promised: an older state, whole, or a refusal",
+      wal: "nothing acknowledged is promised: an older state, whole, or a refusal that names what does not fit",
+    },
     faults:
       `One of the last ${SYNCS_DOUBTED} syncs that the disk answered did nothing. The power fails; what no other sync has ` +
       "covered is gone.",

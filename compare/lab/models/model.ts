@@ -3,7 +3,7 @@
  * a manual. Each model is one file of this folder; `MODELS` (index.ts) lists them from kind to nasty.
  */
 import type { DiskOperation } from "../../../common/disk/recording-disk.ts";
-import type { CrashKind } from "../../policy.ts";
+import type { CrashKind, EngineName } from "../../policy.ts";
 import type { DiskImage } from "../disk-image.ts";
 import type { PendingDisk } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
@@ -18,19 +18,30 @@ export interface Moment {
   readonly base: DiskImage;
 }
 
-/** What an engine's promise is worth under a model. */
-export type Coverage =
+/** What an engine owes after a crash under a model. */
+export type Owed =
   /** The whole promise of its policy. */
-  | "promised"
-  /** Not for a log without checksums (kv-aof): it may refuse, or take junk for data, behind what was acknowledged. */
-  | "promised to checksums"
-  /** Nothing: the medium broke its own promise. What is shown is what then happens. */
-  | "unpromised";
+  | "everything"
+  /**
+   * The medium broke its own promise: what was acknowledged may be gone, and recovery may refuse to start; but then it names
+   * the file, and nothing wrong is served. What is there is an older state, whole.
+   */
+  | "notice"
+  /** Only that a second recovery gives the same as the first (I7); `unpromised` says in words why no more. */
+  | "stability";
+
+export const EVERYTHING: Readonly<Record<EngineName, Owed>> = { aof: "everything", wal: "everything" };
+
+/** Why kv-aof owes little where bytes may be other than what was written. */
+export const NO_CHECKSUMS =
+  "a plain AOF has no checksum: changed bytes inside a value are served, and what cannot be parsed is refused; Redis does the same";
 
 export interface PersistenceModel {
   readonly name: string;
   readonly crash: CrashKind;
-  readonly covered: Coverage;
+  readonly owed: Readonly<Record<EngineName, Owed>>;
+  /** Where less than everything is owed: what is not promised and why, for the reader of a report. */
+  readonly unpromised?: Readonly<Partial<Record<EngineName, string>>>;
   /** The fault model, a sentence or several. */
   readonly faults: string;
   /** What may be left at this moment. Several spaces when the first choice changes what the others are. */

@@ -4,12 +4,12 @@
  * its data and be short (data without length); a rename may survive whose file's creation does not.
  *
  * With garbage, a block that was being written may also hold what nobody wrote: a medium that does not write its sectors
- * whole. A log that continues its last block in place cannot survive that with every acknowledged byte, so nothing is
- * promised; what matters is that it is noticed.
+ * whole. A log that continues its last block in place cannot survive that with every acknowledged byte; what it owes is
+ * that the checksum notices.
  */
 import type { PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
-import type { ModelOptions, PersistenceModel } from "./model.ts";
+import { type ModelOptions, NO_CHECKSUMS, type PersistenceModel } from "./model.ts";
 import { blockPieces, type FilePiece, nameDimensions, namesWith, remembered, sizePiece, spaceOf } from "./pieces.ts";
 
 export function posixWeak({ sectorBytes }: ModelOptions): PersistenceModel {
@@ -17,7 +17,8 @@ export function posixWeak({ sectorBytes }: ModelOptions): PersistenceModel {
   return {
     name: "posix-weak",
     crash: "power",
-    covered: "promised to checksums",
+    owed: { aof: "stability", wal: "everything" },
+    unpromised: { aof: `behind what was synced, ${NO_CHECKSUMS}` },
     faults:
       `The power fails, and nothing unsynced has any order: every block of ${sectorBytes} bytes (whole: as before or as ` +
       "after any of its writes), every size of a file and every change of names survived or did not, each by itself.",
@@ -30,7 +31,11 @@ export function garbage({ sectorBytes }: ModelOptions): PersistenceModel {
   return {
     name: "garbage",
     crash: "power",
-    covered: "unpromised",
+    owed: { aof: "stability", wal: "notice" },
+    unpromised: {
+      aof: NO_CHECKSUMS,
+      wal: "a block that is continued in place takes with it what had been durable in it; a checksum notices",
+    },
     faults: `As posix-weak, but an unsynced block of ${sectorBytes} bytes may also hold what nobody wrote.`,
     spaces: ({ disk }) => [weakSpace(disk, piecesOf)],
   };

@@ -5,7 +5,7 @@
 import { FileDraft, type FileImage } from "../disk-image.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
-import type { ModelOptions, Moment, PersistenceModel } from "./model.ts";
+import { EVERYTHING, type ModelOptions, type Moment, type PersistenceModel } from "./model.ts";
 import { namesWith } from "./pieces.ts";
 
 /** A way in which the list ends. */
@@ -21,7 +21,7 @@ export function prefix({ sectorBytes }: ModelOptions): PersistenceModel {
   return {
     name: "prefix",
     crash: "power",
-    covered: "promised",
+    owed: EVERYTHING,
     faults:
       "The power fails, and the disk has kept the order of all unsynced changes, of data and of names: it has the first " +
       `of them, any number. The first that is missing may be a write torn at a sector of ${sectorBytes} bytes.`,

@@ -1,0 +1,64 @@
+/** What the rows of a campaign say: every report, and the exit status, ask here. */
+import { POLICIES, type Policy } from "../policy.ts";
+import type { AnyRow, CampaignRow, FaultRow } from "./campaign-rows.ts";
+import type { CampaignState } from "./campaign-state.ts";
+import { modelOf } from "./models/index.ts";
+
+/**
+ * Kept; refused to start where everything is promised (unavailable: neither safe nor lost); broken; the medium's damage was
+ * noticed: refused, or older data were served, never wrong ones; or no promise covers it.
+ */
+export type RowVerdict = "kept" | "refused" | "BROKEN" | "noticed" | "no promise";
+
+export function verdictOfRow({ engine, model: name, violations, breaches }: CampaignRow): RowVerdict {
+  const model = modelOf(name);
+  const kinds = Object.keys(violations);
+  const broken = Object.keys(breaches);
+  const owed = model.owed[engine];
+  if (broken.length > 0)
+    return owed === "everything" && broken.every((kind) => kind === "refused") ? "refused" : "BROKEN";
+  if (owed === "stability") return "no promise";
+  return kinds.length === 0 ? "kept" : "noticed";
+}
+
+export function verdictOfFault({ violations }: FaultRow): RowVerdict {
+  const kinds = Object.keys(violations);
+  if (kinds.length === 0) return "kept";
+  return kinds.every((kind) => kind === "refused") ? "refused" : "BROKEN";
+}
+
+export function isCampaignBroken(state: CampaignState): boolean {
+  const verdicts = [
+    ...[...state.rows.values()].map(verdictOfRow),
+    ...[...state.faultRows.values()].map(verdictOfFault),
+  ];
+  return verdicts.some((verdict) => verdict === "BROKEN" || verdict === "refused");
+}
+
+/** "lost write 3, hole 1". */
+export function violationsText({ violations }: Pick<CampaignRow, "violations">): string {
+  return Object.entries(violations)
+    .map(([kind, count]) => `${kind} ${count.toLocaleString("en")}`)
+    .join(", ");
+}
+
+/** The policies that have rows, in their order. */
+export function policiesOf(state: CampaignState): Policy[] {
+  return POLICIES.filter((policy) => rowsOf(state.rows, policy).length > 0);
+}
+
+export function rowsOf<Row extends AnyRow>(rows: ReadonlyMap<string, Row>, { engine, name }: Policy): Row[] {
+  return [...rows.values()].filter((row) => row.engine === engine && row.policy === name);
+}
+
+/** What an engine does not promise under the models of a campaign, in words. */
+export function unpromisedTexts(state: CampaignState): string[] {
+  const engines = [...new Set(policiesOf(state).map(({ engine }) => engine))];
+  return state.plan.models.flatMap((name) => {
+    const { unpromised = {} } = modelOf(name);
+    return engines.flatMap((engine) => {
+      const why = unpromised[engine];
+      return why === undefined ? [] : [`kv-${engine}, ${name}: ${why}`];
+    });
+  });
+}

@@ -125,7 +125,7 @@ t.test("bench measures both engines; without redis-benchmark, with its own clien
   const args = ["bench", "--requests", "2000", "--rounds", "1", "--pipeline", "4", "--tests", "set,get,incr,mset"];
   const path = join(t.testdir({}), "nothing-is-installed-here");
   const result = twologIn({ env: { ...PLAIN_ENV, PATH: path } }, ...args);
-  t.equal(result.stderr.replace(/^(made|created|ready|SIGTERM|warning).*\n/gm, ""), "");
+  t.equal(result.stderr, "");
   t.equal(result.status, 0);
   t.match(result.stdout, /own client/);
   t.match(result.stdout, /redis-server is not installed/);

@@ -7,8 +7,14 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../common/errors.ts";
-import { LOAD_TESTS, type LoadTest } from "./load.ts";
-import { BENCH_POLICIES, type BenchPolicy, COMMIT_PEERS, type CommitPeer } from "./peers.ts";
+import {
+  BENCH_POLICIES,
+  type BenchPolicy,
+  COMMIT_PEERS,
+  type CommitPeer,
+  LOAD_TESTS,
+  type LoadTest,
+} from "./choices.ts";
 
 interface BenchFlags {
   policy: BenchPolicy;

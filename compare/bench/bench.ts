@@ -5,9 +5,10 @@
  * thing in rotating order, and what is reported is the median over the rounds of the ratio within one round.
  */
 import { writeFileSync } from "node:fs";
-import { isInstalled, type Load, type LoadGenerator, type LoadTest, ownClient, redisBenchmark } from "./load.ts";
+import type { BenchPolicy, LoadTest } from "./choices.ts";
+import { isInstalled, type Load, type LoadGenerator, ownClient, redisBenchmark } from "./load.ts";
 import { median } from "./median.ts";
-import { type BenchPolicy, PEER_NAMES, type Peer, type PeerName, startPeer } from "./peers.ts";
+import { PEER_NAMES, type Peer, type PeerName, startPeer } from "./peers.ts";
 
 export interface BenchOptions {
   readonly policy: BenchPolicy;

@@ -15,10 +15,11 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { mariadbVersion } from "../originals/mariadb.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
+import type { CommitPeer } from "./choices.ts";
 import type { ClientPlan, ClientResult } from "./commit-client.ts";
 import { MARIADB_SETTINGS, startMariadb } from "./mariadb-server.ts";
 import { median } from "./median.ts";
-import { type CommitPeer, startWal } from "./peers.ts";
+import { startWal } from "./peers.ts";
 import { type EmbeddedName, PACKAGES, whyNotInstalled } from "./upserts.ts";
 
 export interface CommitOptions {

@@ -7,9 +7,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import Parser from "redis-parser";
 import { UsageError } from "../../common/errors.ts";
-
-export const LOAD_TESTS = ["set", "get", "incr", "mset"] as const;
-export type LoadTest = (typeof LOAD_TESTS)[number];
+import type { LoadTest } from "./choices.ts";
 
 export interface Load {
   readonly test: LoadTest;

@@ -8,16 +8,10 @@ import { connect, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { makeFolder, removeFolder } from "../server-process.ts";
-
-export const BENCH_POLICIES = ["always", "everysec", "no"] as const;
-export type BenchPolicy = (typeof BENCH_POLICIES)[number];
+import type { BenchPolicy } from "./choices.ts";
 
 export const PEER_NAMES = ["kv-aof", "kv-wal", "redis-server"] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
-
-/** Beside whom durable commits are counted (commits.ts). */
-export const COMMIT_PEERS = ["mariadb", "sqlite", "lmdb", "leveldb"] as const;
-export type CommitPeer = (typeof COMMIT_PEERS)[number];
 
 export interface Peer {
   readonly name: PeerName;
@@ -34,12 +28,14 @@ const WAL_SETTINGS: Readonly<Record<BenchPolicy, readonly [flushLog: string, syn
   no: ["2", "0"],
 };
 
+/** What a server has said last, kept for the case that it does not start. */
+const LAST_WORDS = 4000;
 const TWOLOG = fileURLToPath(new URL("../twolog.js", import.meta.url));
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 60_000;
 
-/** Starts a peer on a free port and waits until it accepts connections. */
+/** Starts a peer and waits until it accepts connections. */
 export async function startPeer(name: PeerName, policy: BenchPolicy): Promise<Peer> {
-  const port = await freePort();
+  const port = name === "redis-server" ? await freePort() : OWN_CHOICE;
   const folder = makeFolder();
   const [program, args, settings] = commandLine(name, policy, port, folder);
   return { name, settings, ...(await startProgram({ name, program, args, port, folder })) };
@@ -47,14 +43,10 @@ export async function startPeer(name: PeerName, policy: BenchPolicy): Promise<Pe
 
 /** kv-wal with settings of the caller's own. */
 export async function startWal(settings: Readonly<Record<string, string>>): Promise<StartedProgram> {
-  const port = await freePort();
   const folder = makeFolder();
-  const flags = Object.entries({ port: String(port), dir: folder, ...settings }).flatMap(([key, value]) => [
-    `--${key}`,
-    value,
-  ]);
-  const args = [TWOLOG, "server", "--engine", "wal", ...flags];
-  return startProgram({ name: "kv-wal", program: process.execPath, args, port, folder });
+  const directives = Object.entries({ port: String(OWN_CHOICE), dir: folder, ...settings });
+  const args = [TWOLOG, "server", "--engine", "wal", ...directives.flatMap(([name, value]) => [`--${name}`, value])];
+  return startProgram({ name: "kv-wal", program: process.execPath, args, port: OWN_CHOICE, folder });
 }
 
 export interface StartedProgram {
@@ -63,7 +55,13 @@ export interface StartedProgram {
   stop(): Promise<void>;
 }
 
-/** Starts a server and waits until it accepts connections. Its folder is removed when it is stopped. */
+/** The port of a server that finds a free one by itself and says which it is: nobody can take it in between. */
+const OWN_CHOICE = 0;
+
+/**
+ * Starts a server and waits until it accepts connections. What it says on standard error is told when it does not start.
+ * Its folder is removed when it is stopped.
+ */
 export async function startProgram(plan: {
   readonly name: string;
   readonly program: string;
@@ -71,14 +69,14 @@ export async function startProgram(plan: {
   readonly port: number;
   readonly folder: string;
 }): Promise<StartedProgram> {
-  const { name, port, folder } = plan;
+  const { name, folder } = plan;
   const child = spawn(plan.program, plan.args, {
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, NODE_OPTIONS: "" },
   });
   const abandon = () => child.kill("SIGKILL");
   process.once("exit", abandon);
-  await untilListening(name, child, port);
+  const port = await untilListening(name, child, plan.port);
   return {
     port,
     processId: child.pid ?? 0,
@@ -114,12 +112,17 @@ function commandLine(name: PeerName, policy: BenchPolicy, port: number, folder: 
   }
 }
 
-async function untilListening(name: string, child: ChildProcess, port: number): Promise<void> {
+async function untilListening(name: string, child: ChildProcess, wanted: number): Promise<number> {
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-LAST_WORDS);
+  });
   const giveUpAt = performance.now() + START_TIMEOUT_MS;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`${name} ended with status ${child.exitCode} before it listened`);
-    if (await accepts(port)) return;
-    if (performance.now() > giveUpAt) throw new Error(`${name} does not listen on port ${port}`);
+    const port = wanted === OWN_CHOICE ? Number(/connections on port (\d+)\n/.exec(said)?.[1]) : wanted;
+    if (port > 0 && (await accepts(port))) return port;
+    if (child.exitCode !== null) throw new Error(`${name} has ended with status ${child.exitCode}: ${said.trim()}`);
+    if (performance.now() > giveUpAt) throw new Error(`${name} does not listen: ${said.trim()}`);
     await delay(20);
   }
 }

@@ -14,13 +14,12 @@ import { RealHost } from "../common/host.ts";
 import { type ConfigFile, loadConfigText } from "../common/server/config-file.ts";
 import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
 import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
-import { serve as serveAof } from "../kv-aof/main.ts";
 import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
-import { serve as serveWal } from "../kv-wal/main.ts";
 
+/** Only the engine that runs is loaded. */
 const ENGINES = {
-  aof: { directives: AOF_DIRECTIVES, serve: serveAof },
-  wal: { directives: WAL_DIRECTIVES, serve: serveWal },
+  aof: { directives: AOF_DIRECTIVES, load: () => import("../kv-aof/main.ts") },
+  wal: { directives: WAL_DIRECTIVES, load: () => import("../kv-wal/main.ts") },
 } as const;
 
 type EngineName = keyof typeof ENGINES;
@@ -78,7 +77,7 @@ function inlineMore(): void {
 }
 
 async function start(engine: EngineName, configPath: string | undefined, flags: Map<string, string>): Promise<void> {
-  const { directives, serve } = ENGINES[engine];
+  const { directives, load } = ENGINES[engine];
   const config = new DirectiveConfig([SERVER_DIRECTIVES, directives]);
   const configFile = configPath === undefined ? undefined : fileAt(resolve(configPath));
   if (configFile !== undefined && configPath !== undefined) loadConfigText(config, configFile.read(), configPath);
@@ -87,6 +86,7 @@ async function start(engine: EngineName, configPath: string | undefined, flags: 
     config.start(name, value, `--${name}`);
   }
   inlineMore();
+  const { serve } = await load();
   const host = new RealHost(new RealDisk(config.text("dir")), undefined, (folder) => new RealDisk(folder));
   const running = await serve({ host, config, configFile });
   await running.closed;

@@ -1,43 +1,12 @@
 /**
- * `twolog crash --dir DIR --check CMD -- PROGRAM ARGS…`: records any program's file operations, and checks the folders
- * that a kill or a power loss may leave.
- *
- * Exit status: 0 the check accepted every folder; 1 it refused one; 2 the command line was wrong, or this machine cannot
- * record; 3 the recording was rejected: replaying it does not give the real folder, or something was not seen.
+ * `twolog crash --dir DIR --check CMD -- PROGRAM ARGS…`: its flags. What it does is in crash-program.ts, which is loaded when it
+ * runs.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { UsageError } from "../../common/errors.ts";
-import { MODEL_NAMES, modelOf } from "../lab/models/index.ts";
-import { Progress } from "../progress.ts";
-import { makeFolder, removeFolder } from "../server-process.ts";
-import { CrashCheck } from "./crash-check.ts";
-import { CrashPoints } from "./crash-points.ts";
-import { crashJson, crashText } from "./crash-report.ts";
-import { runCrashes } from "./crash-run.ts";
-import { recordingObstacle, rejectionOf, startRecording } from "./strace.ts";
+import type { CrashFlags } from "./crash-program.ts";
 
-interface CrashFlags {
-  readonly dir: string;
-  readonly check: string;
-  readonly model: string;
-  readonly states: number;
-  readonly seed: number;
-  readonly jobs: number;
-  readonly ignore?: readonly string[];
-  readonly timeout: number;
-  readonly quiet?: boolean;
-  readonly json?: string;
-}
-
-const STATUS_PASSED = 0;
-const STATUS_FAILED = 1;
-const STATUS_CANNOT = 2;
-const STATUS_REJECTED = 3;
 const MODELS = "kill,ext4-like,posix-weak";
-const REASONS_SHOWN = 12;
 
 function whole(text: string): number {
   const value = Number(text);
@@ -62,7 +31,7 @@ export function crashCommand(): Command {
       "--check <command>",
       "shell command that exits with 0 when folder {dir} is fine; {acks}: the lines printed",
     )
-    .option("--model <list>", `persistence models, of ${MODEL_NAMES.join(", ")}`, MODELS)
+    .option("--model <list>", "persistence models (compare/README.md)", MODELS)
     .option("--states <n>", "folders to check, at most", positive, 1000)
     .option("--seed <n>", "chooses among states where not all are checked", whole, 1)
     .option("--jobs <n>", "checks at a time", positive, availableParallelism())
@@ -81,57 +50,7 @@ Exit status: 0 every folder passed; 1 one failed; 2 wrong usage, or this machine
   twolog crash --dir data --check 'node check.js {dir} {acks}' -- node store.js data`,
     )
     .action(async (program: string, args: string[], flags: CrashFlags) => {
+      const { runCrash } = await import("./crash-program.ts");
       process.exitCode = await runCrash(program, args, flags);
     });
-}
-
-async function runCrash(command: string, args: readonly string[], flags: CrashFlags): Promise<number> {
-  const obstacle = recordingObstacle();
-  if (obstacle !== undefined) {
-    process.stderr.write(`twolog: ${obstacle}\n`);
-    return STATUS_CANNOT;
-  }
-  const models = flags.model.split(",").map(modelOf);
-  const folder = resolve(flags.dir);
-  if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
-  const ignore = flags.ignore ?? [];
-  const onOutput = flags.quiet === true ? () => {} : (text: string) => process.stdout.write(text);
-  const recording = await startRecording({ command, args, folder, cwd: process.cwd(), ignore, onOutput }).done;
-  const reasons = rejectionOf(recording, folder, ignore);
-  if (reasons.length > 0) {
-    process.stderr.write(`twolog: the recording is rejected:\n${rejectionText(reasons)}\n`);
-    return STATUS_REJECTED;
-  }
-  if (ignore.length > 0)
-    process.stdout.write(`ignored: ${ignore.join(", ")} (not recorded, and in no checked folder)\n`);
-  const points = new CrashPoints(recording);
-  if (points.operations.length === 0) throw new UsageError(`the program changed nothing below ${folder}`);
-  const work = makeFolder();
-  try {
-    const check = new CrashCheck(flags.check, work, recording.before, points, flags.timeout * 1000);
-    const plan = { models, states: flags.states, seed: flags.seed, workers: flags.jobs };
-    const run = await runCrashes(points, check, plan, new Progress(flags.states));
-    process.stdout.write(`${crashText(points, recording, run)}\n`);
-    if (flags.json !== undefined) {
-      writeFileSync(flags.json, `${JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2)}\n`);
-    }
-    return run.failed === 0 ? STATUS_PASSED : STATUS_FAILED;
-  } finally {
-    removeFolder(work);
-  }
-}
-
-const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
-  [/mapped into memory/, "leave the file out with --ignore if a crash may take it as a whole, else switch mmap off"],
-  [/native AIO/, "switch it off in the program (InnoDB: innodb_use_native_aio=0)"],
-  [/io_uring/, "switch it off in the program (Node: UV_USE_IO_URING=0 is set already)"],
-];
-
-function rejectionText(reasons: readonly string[]): string {
-  const lines = reasons.slice(0, REASONS_SHOWN).map((reason) => `  ${reason}`);
-  if (reasons.length > REASONS_SHOWN) lines.push(`  … and ${reasons.length - REASONS_SHOWN} more`);
-  for (const [pattern, advice] of ADVICE) {
-    if (reasons.some((reason) => pattern.test(reason))) lines.push(`  advice: ${advice}`);
-  }
-  return lines.join("\n");
 }

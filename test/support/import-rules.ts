@@ -29,6 +29,13 @@ function never(name: string, from: From, to: To, comment: string): IRegularForbi
 
 const roots = "^common/(bytes|assert|errors)\\.ts$";
 
+/** What every `twolog` command loads, `twolog server` among them. */
+const COMMAND_LINE =
+  "^compare/(twolog|(lab/lab|server|inspect|backup)-(command|commands|options))\\.ts$" +
+  "|^compare/(bench/bench|crash-program/crash)-command\\.ts$" +
+  "|^compare/(bench/choices|lab/campaign-defaults)\\.ts$" +
+  "|^(common/server|kv-aof|kv-wal)/directives\\.ts$";
+
 const forbidden: IRegularForbiddenRuleType[] = [
   never(
     "no-cycle",
@@ -60,6 +67,20 @@ const forbidden: IRegularForbiddenRuleType[] = [
     { path: "(^|/)ioredis/", dependencyTypesNot: ["dynamic-import"] },
     "twolog server would load it: a process that has loaded ioredis spends a third more time on a command",
   ),
+  {
+    name: "command-line-loads-no-lab",
+    comment: "a command line that is read loads what names the commands and their flags; an action loads what it runs",
+    severity: "error",
+    from: { path: COMMAND_LINE },
+    to: {
+      path: "^(common|kv-aof|kv-wal|compare)/",
+      pathNot: [
+        COMMAND_LINE,
+        "^common/(config|errors|host)\\.ts$|^common/disk/real-disk\\.ts$|^common/server/config-file\\.ts$",
+      ],
+      dependencyTypesNot: ["dynamic-import", "type-only"],
+    },
+  },
   only("kv-aof-alone", "^kv-aof/", "^(common|kv-aof)/", "the engines never import each other"),
   only("kv-wal-alone", "^kv-wal/", "^(common|kv-wal)/", "the engines never import each other"),
   never(

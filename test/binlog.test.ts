@@ -18,6 +18,7 @@ import { checkWal } from "../kv-wal/inspect.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
+import { holds } from "./support/property.ts";
 import { Sessions } from "./support/sessions.ts";
 import { TestHost } from "./support/test-host.ts";
 import { openWal, walConfig } from "./support/wal-fixture.ts";
@@ -93,7 +94,8 @@ const line = fc.oneof(
 for (const format of FORMATS) {
   for (const image of format === "ROW" ? ["FULL", "MINIMAL"] : ["FULL"]) {
     t.test(`random commands, ${format}, ${image} images: the binlog says what the engine has`, async (t) => {
-      fc.assert(
+      holds(
+        t,
         fc.property(fc.array(line, { minLength: 5, maxLength: 60 }), (lines) => {
           const disk = new MemoryDisk();
           const engine = openWal(disk, {
@@ -114,7 +116,6 @@ for (const format of FORMATS) {
         }),
         { seed: 20261121, numRuns: 150 },
       );
-      t.pass("150 runs");
     });
   }
 }

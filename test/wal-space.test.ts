@@ -213,11 +213,15 @@ t.test("a page torn at any sector boundary", async (t) => {
 t.test("a torn doublewrite file: the pages in place are whole still", async (t) => {
   const { before, after } = crashedBatch({});
   const copies = bytesOf(after, "wal/doublewrite");
+  const harmful: string[] = [];
+  let cuts = 0;
   for (let cut = 512; cut < copies.length; cut += copies.length < 40 * 512 ? 512 : 7 * 512) {
     const disk = before.clone();
     disk.open("wal/doublewrite", "update").write(0, copies.subarray(0, cut));
     const problems = problemsOf(disk, {});
-    if (problems.length > 0) t.fail(`cut at ${cut}: ${problems[0]}`);
+    if (problems.length > 0) harmful.push(`cut at ${cut}: ${problems[0]}`);
+    cuts++;
   }
-  t.pass("no cut does harm");
+  t.same(harmful, []);
+  t.ok(cuts > 30, `${cuts} cuts`);
 });

@@ -10,6 +10,7 @@ import { PAGE_SIZE, PageType, RECORD_SYSTEM_BYTES, RECORD_TAIL_AT } from "../kv-
 import { Kind } from "../kv-wal/rows/layout.ts";
 import { FIRST_PAGES, ROOT_PAGE } from "../kv-wal/space-header.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
+import { holds } from "./support/property.ts";
 import { openWal, runOn } from "./support/wal-fixture.ts";
 
 const HI = Kind.FIELD << 24;
@@ -25,6 +26,7 @@ const operation = fc.oneof(
   { weight: 3, arbitrary: fc.record({ remove: key }) },
 );
 
+type Step = { put: { low: number; tail: string }; length: number } | { remove: { low: number; tail: string } };
 type Model = Map<string, { low: number; tail: string; length: number }>;
 const nameOf = (low: number, tail: string) => `${String(low).padStart(9, "0")} ${tail}`;
 
@@ -39,6 +41,20 @@ function remove(engine: WalEngine, low: number, tail: string): boolean {
   if (!engine.storage.tree.search(HI, MID, low, tail)) return false;
   engine.storage.transactions.delete();
   return true;
+}
+
+/** Does the same to the tree and to the model; a removal must find the same. */
+function applySteps(engine: WalEngine, model: Model, steps: readonly Step[]): void {
+  for (const step of steps) {
+    if ("put" in step) {
+      const { low, tail } = step.put;
+      put(engine, low, tail, step.length);
+      model.set(nameOf(low, tail), { low, tail, length: step.length });
+    } else {
+      const { low, tail } = step.remove;
+      if (remove(engine, low, tail) !== model.delete(nameOf(low, tail))) throw new Error("remove: another answer");
+    }
+  }
 }
 
 function contents(engine: WalEngine): string[] {
@@ -75,22 +91,13 @@ function problems(engine: WalEngine): string[] {
 }
 
 t.test("random operations leave what a sorted list has", async (t) => {
-  fc.assert(
+  holds(
+    t,
     fc.property(fc.array(operation, { minLength: 1, maxLength: 300 }), (operations) => {
       const engine = openWal(new MemoryDisk());
       engine.storage.transactions.mayChange = true;
       const model: Model = new Map();
-      for (const step of operations) {
-        if ("put" in step) {
-          const { low, tail } = step.put;
-          put(engine, low, tail, step.length);
-          model.set(nameOf(low, tail), { low, tail, length: step.length });
-        } else {
-          const { low, tail } = step.remove;
-          const removed = remove(engine, low, tail);
-          if (removed !== model.delete(nameOf(low, tail))) throw new Error("remove: another answer");
-        }
-      }
+      applySteps(engine, model, operations);
       const found = contents(engine);
       if (found.join("\n") !== expected(model).join("\n")) throw new Error(`contents: ${found.length} rows`);
       const wrong = problems(engine);
@@ -98,28 +105,18 @@ t.test("random operations leave what a sorted list has", async (t) => {
     }),
     { seed: 20_260_802, numRuns: 60 },
   );
-  t.pass("60 runs");
 });
 
 t.test("so do committed ones, when the machine has crashed", async (t) => {
   const crash = fc.constantFrom("killed", "power lost");
-  fc.assert(
+  holds(
+    t,
     fc.property(fc.array(fc.array(operation, { maxLength: 8 }), { maxLength: 30 }), crash, (transactions, how) => {
       const disk = new MemoryDisk();
       const engine = openWal(disk);
       const model: Model = new Map();
       for (const [n, operations] of transactions.entries()) {
-        commit(engine, () => {
-          for (const step of operations) {
-            if ("put" in step) {
-              const { low, tail } = step.put;
-              put(engine, low, tail, step.length);
-              model.set(nameOf(low, tail), { low, tail, length: step.length });
-            } else if (remove(engine, step.remove.low, step.remove.tail)) {
-              model.delete(nameOf(step.remove.low, step.remove.tail));
-            }
-          }
-        });
+        commit(engine, () => applySteps(engine, model, operations));
         if (n % 7 === 3) engine.storage.cleaner.cleanAll();
       }
       const again = openWal(how === "killed" ? disk.clone() : disk.afterPowerLoss());
@@ -130,7 +127,6 @@ t.test("so do committed ones, when the machine has crashed", async (t) => {
     }),
     { seed: 20_260_803, numRuns: 60 },
   );
-  t.pass("60 runs");
 });
 
 t.test("data ten times larger than the pool", async (t) => {
@@ -278,7 +274,8 @@ function recordOf(low: number, tail: string, length: number): Buffer {
 
 t.test("bulk load: any sorted rows, then random operations on them", async (t) => {
   const row = fc.record({ low: fc.nat(10_000), tail: key.map(({ tail }) => tail), length: fc.nat(2000) });
-  fc.assert(
+  holds(
+    t,
     fc.property(fc.array(row, { maxLength: 400 }), fc.array(operation, { maxLength: 60 }), (loaded, operations) => {
       const disk = new MemoryDisk();
       let engine = openWal(disk);
@@ -300,22 +297,13 @@ t.test("bulk load: any sorted rows, then random operations on them", async (t) =
         if (wrong.length > 0) throw new Error(wrong.join("; "));
       }
       engine.storage.transactions.mayChange = true;
-      for (const step of operations) {
-        if ("put" in step) {
-          const { low, tail } = step.put;
-          put(engine, low, tail, step.length);
-          model.set(nameOf(low, tail), { low, tail, length: step.length });
-        } else if (remove(engine, step.remove.low, step.remove.tail)) {
-          model.delete(nameOf(step.remove.low, step.remove.tail));
-        }
-      }
+      applySteps(engine, model, operations);
       if (contents(engine).join("\n") !== expected(model).join("\n")) throw new Error("another content, changed");
       const wrong = problems(engine);
       if (wrong.length > 0) throw new Error(wrong.join("; "));
     }),
     { seed: 7, numRuns: 40 },
   );
-  t.pass("40 runs");
 });
 
 t.test("bulk load fills its leaves, and refuses rows that are out of order", async (t) => {

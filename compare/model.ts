@@ -146,6 +146,7 @@ const COMMANDS: Readonly<Record<string, Apply>> = {
     keys.remove(key);
   },
   FLUSHALL: (keys) => keys.clear(),
+  BGREWRITEAOF: () => {},
 };
 
 /** Commands that the model knows: what a script may use. */

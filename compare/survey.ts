@@ -52,7 +52,11 @@ export interface Row {
 const VIOLATIONS_KEPT = 5;
 /** Small files and a small pool, so that a short run has checkpoints, page writes, a full log and new binlog files. */
 export const SMALL: Readonly<Record<EngineName, Directives>> = {
-  aof: {},
+  aof: {
+    "auto-aof-rewrite-percentage": "50",
+    "auto-aof-rewrite-min-size": "16kb",
+    "rdb-key-save-delay": "300",
+  },
   wal: {
     "buffer-pool-size": "1mb",
     "redo-log-file-size": "512kb",

@@ -78,17 +78,26 @@ export class AofFiles {
     return temporaryPath(this.#names, baseName(this.#names, this.#nextBase, format));
   }
 
-  /** Gives a base that is on disk its name, durably, and prepares the manifest that names it. Everything else but the increment that grows is history then. */
+  /**
+   * Gives a base that is on disk its name, durably, and prepares the manifest that names it. All else but the increment that
+   * grows is history then.
+   */
   prepareBase(base: BaseFile): void {
     const sequence = this.#nextBase;
     const name = baseName(this.#names, sequence, base.format);
-    this.#disk.rename(base.path, pathOf(this.#names, name));
-    this.#disk.syncDir(this.#names.folder); // I8, and the manifest's rule 2
-    const superseded = this.#current.files.slice(0, -1).map((entry) => ({ ...entry, type: "h" as const }));
-    this.#prepare({
-      files: [{ name, sequence, type: "b", seal: base.seal }, this.#growing],
-      history: [...this.#current.history, ...superseded],
-    });
+    const path = pathOf(this.#names, name);
+    this.#disk.rename(base.path, path);
+    try {
+      this.#disk.syncDir(this.#names.folder); // I8, and the manifest's rule 2
+      const superseded = this.#current.files.slice(0, -1).map((entry) => ({ ...entry, type: "h" as const }));
+      this.#prepare({
+        files: [{ name, sequence, type: "b", seal: base.seal }, this.#growing],
+        history: [...this.#current.history, ...superseded],
+      });
+    } catch (error) {
+      this.forget(path); // no manifest names it, and there may be no room
+      throw error;
+    }
   }
 
   commitBase(growingBytes: number): void {

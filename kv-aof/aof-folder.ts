@@ -49,12 +49,15 @@ export function refuseOrphans(disk: Disk, names: AofNames): void {
 /** Makes an empty increment, durable with its entry in the folder (the manifest's rule 2). */
 export function createIncrement(disk: Disk, names: AofNames, name: string): DiskFile {
   const file = disk.open(pathOf(names, name), "ensure");
-  if (file.size() > 0) {
+  try {
+    const problem = "the file has data, but the manifest does not name it, found";
+    if (file.size() > 0) throw new CorruptFile(file.path, 0, problem);
+    file.syncNow();
+    disk.syncDir(names.folder); // I8
+  } catch (error) {
     file.close();
-    throw new CorruptFile(file.path, 0, "the file has data, but the manifest does not name it, found");
+    throw error;
   }
-  file.syncNow();
-  disk.syncDir(names.folder); // I8
   return file;
 }
 

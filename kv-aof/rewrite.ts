@@ -109,8 +109,8 @@ export class Rewrite {
 
   /** The server ends: what is not finished is given up. */
   stop(): void {
-    this.#discardBase();
     this.#closeSum();
+    this.#discardBase();
     this.#rest();
   }
 
@@ -203,8 +203,7 @@ export class Rewrite {
       const format = this.#config.boolean("aof-use-rdb-preamble") ? "rdb" : "aof";
       base = new BaseFile(this.#host.disk, this.#files.temporaryBase(format), format);
     } catch (error) {
-      next?.close();
-      if (next !== undefined) this.#files.forget(next.path);
+      next?.close(); // it stays, empty: the next attempt takes it, or the next start removes it
       this.#failed(error);
       return undefined;
     }

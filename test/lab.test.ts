@@ -32,7 +32,7 @@ import { parseScript } from "../compare/lab/script-file.ts";
 import { shrink } from "../compare/lab/shrink.ts";
 import { enumerate, lossesOf, sizeOf } from "../compare/lab/state-space.ts";
 import { Subject } from "../compare/lab/subject.ts";
-import { scriptOf, WAL_ONLY, WORKLOADS } from "../compare/lab/workloads.ts";
+import { canRun, scriptOf, WORKLOADS } from "../compare/lab/workloads.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
 import { POLICIES } from "../compare/policy.ts";
@@ -422,7 +422,7 @@ t.test("a slice of the campaign: every policy and workload keeps its promises", 
   let states = 0;
   for (const policy of POLICIES) {
     for (const [index, workload] of WORKLOADS.entries()) {
-      if (workload === "log-full" || (policy.engine === "aof" && WAL_ONLY.has(workload))) continue;
+      if (workload === "log-full" || !canRun(policy.engine, workload)) continue;
       const isStrict = policy.power.keeps === "everything";
       // Under the weaker policies one workload each: the strict ones promise most.
       if (!isStrict && index !== POLICIES.indexOf(policy) % 4) continue;

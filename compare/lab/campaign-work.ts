@@ -15,7 +15,7 @@ import { PageStore } from "./page-store.ts";
 import { planOf, type RunName, runNameText } from "./replay.ts";
 import type { EnumerationLimits } from "./state-space.ts";
 import { Subject } from "./subject.ts";
-import { WAL_ONLY } from "./workloads.ts";
+import { canRun } from "./workloads.ts";
 
 /** What a campaign explores: two campaigns with equal plans have equal chunks. */
 export interface CampaignPlan {
@@ -75,8 +75,8 @@ export interface ChunkResult {
   readonly findings: readonly CampaignFinding[];
 }
 
-/** Short workloads, and how many runs a chunk has of them: about a second of work each. */
-const SHORT: Readonly<Record<string, number>> = { sequences: 12 };
+/** Short workloads, and how many runs a chunk has of them: some seconds of work. */
+const SHORT: Readonly<Record<string, number>> = { sequences: 4 };
 /** Runs with so many events that only some of them are crashed. */
 const LONG: ReadonlySet<string> = new Set(["log-full"]);
 const LONG_ONE_IN = 12;
@@ -103,8 +103,13 @@ export function chunkOf(plan: CampaignPlan, number: number): Chunk {
   const round = Math.floor(rest / workloads.length);
   const policy = POLICIES.find((candidate) => policyName(candidate) === name);
   if (policy === undefined) throw new Error(`no policy ${name}`);
-  const runs = policy.engine === "aof" && WAL_ONLY.has(workload) ? 0 : (SHORT[workload] ?? 1);
+  const runs = canRun(policy.engine, workload) ? (SHORT[workload] ?? 1) : 0;
   return { policy, workload, from: seed + round * runs, runs };
+}
+
+/** Its runs by name, as --replay takes them. */
+export function runsOf({ policy, workload, from, runs }: Chunk): string[] {
+  return Array.from({ length: runs }, (_, index) => runNameText({ policy, workload, seed: from + index }));
 }
 
 export function policyName({ engine, name }: Policy): string {

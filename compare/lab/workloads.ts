@@ -10,11 +10,13 @@
  *     mix          everything, several clients
  *     pauses       the same with pauses of a second and more: everything that happens once a second happens in it
  *     large        values larger than a page of the medium and of kv-wal
+ *     rewrite      everything, and BGREWRITEAOF in the middle, again and again (kv-aof)
  *     interactive  BEGIN … SAVEPOINT … COMMIT or ROLLBACK of several clients, command by command (kv-wal)
  *     log-full     more redo than the ring holds: kv-wal must write pages and move the checkpoint to go on
  */
 import type { Bytes } from "../../common/bytes.ts";
 import { UsageError } from "../../common/errors.ts";
+import type { EngineName } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import type { Script } from "../simulated-run.ts";
 import { ownPrefix, type Planned, Workload } from "../workload.ts";
@@ -78,6 +80,19 @@ function mix(seed: number, clients: number, steps: number, pauseMs: number): Pla
   });
 }
 
+/** One client with all shapes, or several with a mix; the first asks for a rewrite now and then. */
+function rewriting(seed: number): Planned[][] {
+  const random = new SeededRandom(seed);
+  const clients = random.oneIn(2)
+    ? mix(seed, 3, 8, 40)
+    : clientsOf(1, 14, (_, index) => (SHAPES[random.below(SHAPES.length)] as (n: number) => Planned)(index));
+  const [first = [], ...others] = clients;
+  const asking = first.map((planned, index) => (index % 5 === 2 ? write("BGREWRITEAOF") : planned));
+  // Most of what comes behind comes while the rewrite runs, some of it after a while.
+  const pausing = asking.map((planned) => (random.oneIn(3) ? { ...planned, afterMs: random.below(30) } : planned));
+  return [pausing, ...others];
+}
+
 function interactive(random: SeededRandom, client: number, index: number): Planned {
   const own = ownPrefix(client);
   const id = `${client}.${index}`;
@@ -131,6 +146,10 @@ const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
       );
     return { name: "large", clients: clientsOf(1, 4, next), bank: false };
   },
+  rewrite: (seed) => {
+    const clients = rewriting(seed);
+    return { name: "rewrite", clients, bank: clients.length > 1 };
+  },
   interactive(seed) {
     const random = new SeededRandom(seed);
     const next = (client: number, index: number): Planned =>
@@ -148,7 +167,14 @@ const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
 export const WORKLOADS: readonly string[] = Object.keys(MAKERS);
 
 /** Workloads that only kv-wal can run. */
-export const WAL_ONLY: ReadonlySet<string> = new Set(["interactive"]);
+const WAL_ONLY: ReadonlySet<string> = new Set(["interactive"]);
+
+/** Workloads that only kv-aof can run. */
+const AOF_ONLY: ReadonlySet<string> = new Set(["rewrite"]);
+
+export function canRun(engine: EngineName, workload: string): boolean {
+  return !(engine === "aof" ? WAL_ONLY : AOF_ONLY).has(workload);
+}
 
 /** The script that a workload's name, or a file's, and a seed mean. */
 export function scriptOf(workload: string, seed: number): Script {

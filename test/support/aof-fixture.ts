@@ -41,6 +41,8 @@ export class AofFixture {
   readonly steps: StepName[] = [];
   readonly engine: AofEngine;
   readonly recovery: Recovery;
+  /** What the engine told, recovery's lines first. */
+  readonly told: string[] = [];
   /** Moves both clocks. */
   nowMs = 1_700_000_000_000;
   readonly #runner: CommandRunner;
@@ -50,7 +52,7 @@ export class AofFixture {
     if (nowMs !== undefined) this.nowMs = nowMs;
     this.config = new DirectiveConfig([SERVER_DIRECTIVES, AOF_DIRECTIVES], directives);
     this.engine = createAofEngine(this.#host(disk), this.config);
-    this.recovery = this.engine.recover();
+    this.recovery = this.engine.recover((line) => this.told.push(line));
     this.#runner = new CommandRunner(this.engine.keyspace);
   }
 

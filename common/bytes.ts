@@ -9,23 +9,26 @@
 /** A binary-safe string: every character code is one byte. */
 export type Bytes = string;
 
-/** Node's fast, untyped latin1 methods, declared once. `latin1Slice` always copies, so no socket chunk stays pinned. */
-interface Latin1 {
-  latin1Slice(start: number, end: number): string;
-  latin1Write(text: string, at: number, length?: number): number;
-}
+/**
+ * Node's fast, untyped latin1 methods. `latin1Slice` always copies, so no socket chunk stays pinned. They are taken off the
+ * prototype once, because V8 looks up methods of Buffer's prototype anew with every call.
+ */
+const { latin1Slice, latin1Write } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+  latin1Write(this: Uint8Array, text: string, at: number, length?: number): number;
+};
 
 /** The longest byte string: V8's longest string (2^29 − 24 characters), 24 bytes short of 512 MiB. */
 export const BYTES_LENGTH_MAX = 0x1fffffe8;
 
 /** Copies `buffer[start, end)` into a byte string. */
 export function sliceBytes(buffer: Uint8Array, start: number, end: number): Bytes {
-  return (buffer as unknown as Latin1).latin1Slice(start, end);
+  return latin1Slice.call(buffer, start, end);
 }
 
 /** Writes a byte string at `at`; the caller has made room. Returns the offset just behind it. */
 export function writeBytes(buffer: Uint8Array, bytes: Bytes, at: number): number {
-  return at + (buffer as unknown as Latin1).latin1Write(bytes, at);
+  return at + latin1Write.call(buffer, bytes, at);
 }
 
 /** A byte string as a new Buffer. */

@@ -76,6 +76,7 @@ export class Arena {
   readonly bytes: Buffer;
   readonly halves: Uint16Array;
   readonly words: Uint32Array;
+  readonly view: DataView;
   readonly frames: number;
   readonly #scratch = Buffer.alloc(PAGE_SIZE);
   /** Of the search that is on its way down the tree: its key lies among rows with these `low` words. */
@@ -95,6 +96,7 @@ export class Arena {
     this.bytes = Buffer.from(memory);
     this.halves = new Uint16Array(memory);
     this.words = new Uint32Array(memory);
+    this.view = new DataView(memory);
   }
 
   /** Nothing uses this arena any more: the next one of its size may have its memory. The lab makes thousands a second. */

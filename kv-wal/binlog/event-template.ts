@@ -8,6 +8,9 @@ import { readU32, writeU32, writeU48 } from "../bytes-view.ts";
 import { crc32 } from "./crc32.ts";
 import { CHECKSUM_BYTES, EVENT_HEADER_BYTES, EVENT_POSITION_AT } from "./events.ts";
 
+/** Taken off the prototype once: see common/bytes.ts. */
+const copyInto = Uint8Array.prototype.set;
+
 const POSITION_BYTES = 4;
 const XID_BYTES = 6;
 const TWO_32 = 0x100000000;
@@ -43,10 +46,13 @@ export class EventTemplate {
     }
   }
 
-  /** Writes the event at `at`; `base` is the file position of the buffer's first byte. Returns its end. */
-  write(buffer: Buffer, at: number, base: number, seconds: number): number {
-    buffer.set(this.bytes(seconds), at);
-    return this.place(buffer, at, base, seconds);
+  /**
+   * Writes the event at `at`; `view` is the same as `buffer`, `base` the file position of its first byte. Returns the event's
+   * end.
+   */
+  write(buffer: Buffer, view: DataView, at: number, base: number, seconds: number): number {
+    copyInto.call(buffer, this.bytes(seconds), at);
+    return this.place(view, at, base, seconds);
   }
 
   /** The event at this time, without its place. */
@@ -56,23 +62,24 @@ export class EventTemplate {
   }
 
   /** Gives the event, whose `bytes` have been copied to `at`, its position and checksum. Returns its end. */
-  place(buffer: Buffer, at: number, base: number, seconds: number): number {
+  place(view: DataView, at: number, base: number, seconds: number): number {
     if (seconds !== this.#seconds) this.#setTime(seconds);
     const end = at + this.size;
     const position = (base + end) >>> 0;
-    writeU32(buffer, at + EVENT_POSITION_AT, position);
-    writeU32(buffer, end - CHECKSUM_BYTES, this.#checksum ^ this.#word(0, position));
+    view.setUint32(at + EVENT_POSITION_AT, position, true);
+    view.setInt32(end - CHECKSUM_BYTES, this.#checksum ^ this.#word(0, position), true);
     return end;
   }
 
   /** The same, with an XID behind the header. */
-  writeXid(buffer: Buffer, at: number, base: number, seconds: number, xid: number): number {
-    const end = this.write(buffer, at, base, seconds);
+  writeXid(buffer: Buffer, view: DataView, at: number, base: number, seconds: number, xid: number): number {
+    const end = this.write(buffer, view, at, base, seconds);
     writeU48(buffer, at + EVENT_HEADER_BYTES, xid);
     const table = this.#contributions;
     const high = (xid / TWO_32) >>> 0;
     const contribution = this.#word(4, xid >>> 0) ^ table[2048 + (high & 255)]! ^ table[2304 + ((high >>> 8) & 255)]!;
-    writeU32(buffer, end - CHECKSUM_BYTES, readU32(buffer, end - CHECKSUM_BYTES) ^ contribution);
+    const checksumAt = end - CHECKSUM_BYTES;
+    view.setInt32(checksumAt, view.getInt32(checksumAt, true) ^ contribution, true);
     return end;
   }
 
@@ -114,11 +121,11 @@ export class OpeningTemplate {
   }
 
   /** Writes it at `at`, as `EventTemplate.write`; returns where the head begins. */
-  write(buffer: Buffer, at: number, base: number, seconds: number): number {
+  write(buffer: Buffer, view: DataView, at: number, base: number, seconds: number): number {
     if (seconds !== this.#seconds) this.#setTime(seconds);
-    buffer.set(this.#bytes, at);
+    copyInto.call(buffer, this.#bytes, at);
     let end = at;
-    for (let i = 0; i < this.#events.length; i++) end = this.#events[i]!.place(buffer, end, base, seconds);
+    for (let i = 0; i < this.#events.length; i++) end = this.#events[i]!.place(view, end, base, seconds);
     return end;
   }
 

@@ -15,7 +15,7 @@ import type { Call, Effects } from "../../common/command/call.ts";
 import type { Command } from "../../common/command/define.ts";
 import { WRITE } from "../../common/command/flags.ts";
 import { NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
-import { copyBytes, writeU16, writeU32, writeU48 } from "../bytes-view.ts";
+import { copyView, writeU16, writeU32, writeU48 } from "../bytes-view.ts";
 import { RowChange } from "./row-events.ts";
 import { flushCall, swapCall, Table } from "./schema.ts";
 import type { TransactionEvents } from "./transaction-events.ts";
@@ -74,9 +74,9 @@ function writeBlob(buffer: Buffer, at: number, bytes: Bytes): number {
   return writeText(buffer, at + 4, bytes);
 }
 
-function writeOld(buffer: Buffer, at: number, from: Buffer, fromAt: number, length: number): number {
-  writeU32(buffer, at, length);
-  copyBytes(from, fromAt, buffer, at + 4, length);
+function writeOld(view: DataView, at: number, from: DataView, fromAt: number, length: number): number {
+  view.setUint32(at, length, true);
+  copyView(from, fromAt, view, at + 4, length);
   return at + 4 + length;
 }
 
@@ -210,29 +210,29 @@ export class BinlogCapture {
   }
 
   /** The old value is `size` bytes at `at` of `old`. */
-  stringChanged(database: number, key: Bytes, old: Buffer, at: number, size: number, value: Bytes): void {
+  stringChanged(database: number, key: Bytes, old: DataView, at: number, size: number, value: Bytes): void {
     const minimal = this.policy.minimalImages;
     const keyBytes = KEY_BYTES + key.length;
     const bytes = keyBytes + 4 + value.length + (minimal ? 1 : keyBytes + 4 + size);
     if (!this.#openRow(Table.STRING, minimal ? RowChange.UPDATE_MINIMAL : RowChange.UPDATE, bytes)) return;
-    const { buffer, length } = this.#target();
+    const { buffer, view, length } = this.#target();
     let end = writeKey(buffer, length, minimal ? NO_NULLS[2]! : NO_NULLS[3]!, database, key);
     if (minimal) buffer[end++] = NO_NULLS[1]!;
     else {
-      end = writeOld(buffer, end, old, at, size);
-      copyBytes(buffer, length, buffer, end, keyBytes);
+      end = writeOld(view, end, old, at, size);
+      copyView(view, length, view, end, keyBytes);
       end += keyBytes;
     }
     this.#target().advance(writeBlob(buffer, end, value));
   }
 
-  stringDeleted(database: number, key: Bytes, old: Buffer, at: number, size: number): void {
+  stringDeleted(database: number, key: Bytes, old: DataView, at: number, size: number): void {
     const minimal = this.policy.minimalImages;
     const bytes = KEY_BYTES + key.length + 4 + size;
     if (!this.#openRow(Table.STRING, minimal ? RowChange.DELETE_MINIMAL : RowChange.DELETE, bytes)) return;
-    const { buffer, length } = this.#target();
+    const { buffer, view, length } = this.#target();
     const end = writeKey(buffer, length, minimal ? NO_NULLS[2]! : NO_NULLS[3]!, database, key);
-    this.#target().advance(minimal ? end : writeOld(buffer, end, old, at, size));
+    this.#target().advance(minimal ? end : writeOld(view, end, old, at, size));
   }
 
   fieldInserted(database: number, key: Bytes, field: Bytes, value: Bytes): void {
@@ -243,31 +243,39 @@ export class BinlogCapture {
     this.#target().advance(writeBlob(buffer, end, value));
   }
 
-  fieldChanged(database: number, key: Bytes, field: Bytes, old: Buffer, at: number, size: number, value: Bytes): void {
+  fieldChanged(
+    database: number,
+    key: Bytes,
+    field: Bytes,
+    old: DataView,
+    at: number,
+    size: number,
+    value: Bytes,
+  ): void {
     const minimal = this.policy.minimalImages;
     const keyBytes = KEY_BYTES + key.length + 4 + field.length;
     const bytes = keyBytes + 4 + value.length + (minimal ? 1 : keyBytes + 4 + size);
     if (!this.#openRow(Table.HASH, minimal ? RowChange.UPDATE_MINIMAL : RowChange.UPDATE, bytes)) return;
-    const { buffer, length } = this.#target();
+    const { buffer, view, length } = this.#target();
     const nulls = minimal ? NO_NULLS[3]! : NO_NULLS[4]!;
     let end = writeBlob(buffer, writeKey(buffer, length, nulls, database, key), field);
     if (minimal) buffer[end++] = NO_NULLS[1]!;
     else {
-      end = writeOld(buffer, end, old, at, size);
-      copyBytes(buffer, length, buffer, end, keyBytes);
+      end = writeOld(view, end, old, at, size);
+      copyView(view, length, view, end, keyBytes);
       end += keyBytes;
     }
     this.#target().advance(writeBlob(buffer, end, value));
   }
 
-  fieldDeleted(database: number, key: Bytes, field: Bytes, old: Buffer, at: number, size: number): void {
+  fieldDeleted(database: number, key: Bytes, field: Bytes, old: DataView, at: number, size: number): void {
     const minimal = this.policy.minimalImages;
     const bytes = KEY_BYTES + key.length + 4 + field.length + 4 + size;
     if (!this.#openRow(Table.HASH, minimal ? RowChange.DELETE_MINIMAL : RowChange.DELETE, bytes)) return;
-    const { buffer, length } = this.#target();
+    const { buffer, view, length } = this.#target();
     const nulls = minimal ? NO_NULLS[3]! : NO_NULLS[4]!;
     const end = writeBlob(buffer, writeKey(buffer, length, nulls, database, key), field);
-    this.#target().advance(minimal ? end : writeOld(buffer, end, old, at, size));
+    this.#target().advance(minimal ? end : writeOld(view, end, old, at, size));
   }
 
   /** RENAME and MOVE of a hash, for each of its fields. */

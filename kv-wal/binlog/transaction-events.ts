@@ -21,7 +21,7 @@
  */
 import { assert } from "../../common/assert.ts";
 import type { Bytes } from "../../common/bytes.ts";
-import { writeU16, writeU32 } from "../bytes-view.ts";
+import { viewOf, writeU16, writeU32 } from "../bytes-view.ts";
 import { EventTemplate, OpeningTemplate } from "./event-template.ts";
 import {
   beginEvent,
@@ -76,6 +76,7 @@ export interface EventLimits {
 export class TransactionEvents {
   readonly #limits: EventLimits;
   #buffer: Buffer;
+  #view: DataView;
   /** Bytes used of the buffer. */
   #length = 0;
   readonly #full: Buffer[] = [];
@@ -99,16 +100,22 @@ export class TransactionEvents {
   constructor(limits: EventLimits, bytes = BYTES_INITIAL) {
     this.#limits = limits;
     this.#buffer = Buffer.allocUnsafeSlow(bytes);
+    this.#view = viewOf(this.#buffer);
   }
 
   /** Forgets everything and starts anew at this file position. */
   reset(base: number): void {
     this.#full.length = 0;
-    if (this.#buffer.length > CHUNK_BYTES) this.#buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+    if (this.#buffer.length > CHUNK_BYTES) this.#use(Buffer.allocUnsafeSlow(BYTES_INITIAL));
     this.#length = 0;
     this.#base = base;
     this.#from = base;
     this.#begin(base);
+  }
+
+  #use(buffer: Buffer): void {
+    this.#buffer = buffer;
+    this.#view = viewOf(buffer);
   }
 
   #begin(start: number): void {
@@ -151,7 +158,7 @@ export class TransactionEvents {
     const target = this.#start + mark;
     assert(target <= this.end, "binlog events: a mark lies behind");
     while (target < this.#base) {
-      this.#buffer = this.#full.pop()!;
+      this.#use(this.#full.pop()!);
       this.#base -= this.#buffer.length;
     }
     this.#length = target - this.#base;
@@ -172,6 +179,10 @@ export class TransactionEvents {
   }
   get buffer(): Buffer {
     return this.#buffer;
+  }
+  /** The same as `buffer`. */
+  get view(): DataView {
+    return this.#view;
   }
   get length(): number {
     return this.#length;
@@ -211,7 +222,7 @@ export class TransactionEvents {
     const opening = openingOf(table, change, alsoMapped);
     this.#reserve(opening.size + CHECKSUM_BYTES);
     const at = this.#length;
-    this.#rowsAt = opening.write(this.#buffer, at, this.#base, this.#seconds);
+    this.#rowsAt = opening.write(this.#buffer, this.#view, at, this.#base, this.#seconds);
     this.#length = at + opening.size;
     this.#mapped = (1 << table) | (1 << alsoMapped);
     this.#begun = true;
@@ -220,7 +231,7 @@ export class TransactionEvents {
   #map(table: Table): void {
     const template = TABLE_MAPS[table - 1]!;
     this.#reserve(template.size);
-    this.#length = template.write(this.#buffer, this.#length, this.#base, this.#seconds);
+    this.#length = template.write(this.#buffer, this.#view, this.#length, this.#base, this.#seconds);
     this.#mapped |= 1 << table;
   }
 
@@ -228,7 +239,7 @@ export class TransactionEvents {
     if (this.#begun) return;
     this.#begun = true;
     this.#reserve(BEGIN.size);
-    this.#length = BEGIN.write(this.#buffer, this.#length, this.#base, this.#seconds);
+    this.#length = BEGIN.write(this.#buffer, this.#view, this.#length, this.#base, this.#seconds);
   }
 
   /** Completes the open row event, if there is one. */
@@ -267,7 +278,7 @@ export class TransactionEvents {
     this.#closeRows(true);
     this.#ensureBegun();
     this.#reserve(XID.size);
-    this.#length = XID.writeXid(this.#buffer, this.#length, this.#base, seconds, xid);
+    this.#length = XID.writeXid(this.#buffer, this.#view, this.#length, this.#base, seconds, xid);
     this.#begin(this.end);
   }
 
@@ -307,6 +318,6 @@ export class TransactionEvents {
       this.#length -= from;
       if (this.#rowsAt >= 0) this.#rowsAt = 0;
     }
-    this.#buffer = grown;
+    this.#use(grown);
   }
 }

@@ -5,6 +5,7 @@ import { type Bytes, sliceBytes, toBuffer } from "../../common/bytes.ts";
 import type { BTree } from "../b-tree.ts";
 import { BinlogCapture } from "../binlog/row-capture.ts";
 import type { BufferPool } from "../buffer-pool.ts";
+import { viewOf } from "../bytes-view.ts";
 import { type Chain, REFERENCE_BYTES, readChain, readReference, referenceOf } from "../overflow.ts";
 import { type Arena, FLAG_EXTERNAL, PAGE_SIZE, RECORD_TAIL_AT } from "../page.ts";
 import { needsChain } from "../row-format.ts";
@@ -27,7 +28,7 @@ export interface Stored {
 
 /** A value where it lies: bytes [at, at + size). */
 export interface OldBody {
-  readonly bytes: Buffer;
+  readonly bytes: DataView;
   at: number;
   size: number;
 }
@@ -54,7 +55,7 @@ export class RowStore {
   constructor(pool: BufferPool, tree: BTree, header: SpaceHeader, transactions: Transactions, versions: RowVersions) {
     this.pool = pool;
     this.arena = pool.arena;
-    this.#old = { bytes: pool.arena.bytes, at: 0, size: 0 };
+    this.#old = { bytes: pool.arena.view, at: 0, size: 0 };
     this.tree = tree;
     this.header = header;
     this.transactions = transactions;
@@ -111,7 +112,7 @@ export class RowStore {
   oldBody(record: number, headLength: number): OldBody {
     if (this.arena.isExternal(record)) {
       const bytes = toBuffer(this.body(record, headLength));
-      return { bytes, at: 0, size: bytes.length };
+      return { bytes: viewOf(bytes), at: 0, size: bytes.length };
     }
     this.#old.at = this.arena.valueAt(record) + headLength;
     this.#old.size = this.arena.valueLength(record) - headLength;

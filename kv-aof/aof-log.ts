@@ -157,6 +157,12 @@ export class AofLog {
     });
   }
 
+  /** What comes next goes into this file, which is empty; the one before is closed. */
+  continueIn(file: DiskFile): void {
+    this.#file.continueIn(file);
+    this.#encoder.beginFile();
+  }
+
   /** Something of the append-only file cannot be trusted any more: the next call of anything here throws it (I6). */
   fail(failure: DiskFailure): void {
     this.#broken ??= failure;
@@ -190,6 +196,10 @@ export class AofLog {
   get syncing(): boolean {
     return this.#log.syncing;
   }
+  /** The file that grows. */
+  get path(): string {
+    return this.#file.path;
+  }
   /** Bytes of the file that grows, those in the buffer not counted. */
   get fileBytes(): number {
     return this.#file.length;
@@ -199,9 +209,7 @@ export class AofLog {
     if (this.#log.bufferedBytes > 0 && this.#writeNow() !== undefined) return;
     this.#log.syncNow();
     const file = next();
-    if (file === undefined) return;
-    this.#file.continueIn(file);
-    this.#encoder.beginFile();
+    if (file !== undefined) this.continueIn(file);
   }
 
   /** everysec: true while the write has to wait for a background fsync. */

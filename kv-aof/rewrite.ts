@@ -130,7 +130,8 @@ export class Rewrite {
   /** Goes on in a moment; `work` may come before. */
   #continueLater(): void {
     this.#cancelTimer();
-    const delayMs = Math.max(PAUSE_MS, this.#config.number("rdb-key-save-delay") / 1000);
+    const pauseMs = this.#state === "walking" ? this.#config.number("rdb-key-save-delay") / 1000 : 0;
+    const delayMs = Math.max(PAUSE_MS, pauseMs);
     this.#cancelTimer = this.#host.clock.after(delayMs, () => {
       this.#step(this.#host.clock.monotonic() + STEP_MS);
       if (this.inProgress) this.#continueLater();

@@ -1,10 +1,12 @@
 /** Claims about the AOF's recovery and about disks that fail: A10, A11, A13, A14, A15. */
-import { toBuffer } from "../../common/bytes.ts";
 import { type Fault, FaultyDisk } from "../../common/disk/faulty-disk.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
-import { encodeCommand } from "../simulated-run.ts";
+import type { Database } from "../../common/keyspace/keyspace.ts";
+import { type CreateEngine, createEngine } from "../engines.ts";
+import { createNamedBeforeSealed } from "../orders/named-before-sealed.ts";
+import { SeededRandom } from "../random.ts";
 import { aofCase, type Case, type Claim } from "./claim.ts";
-import { bytesOf, policyOf, Stage } from "./stage.ts";
+import { bytesOf, policyOf, Stage, syncsOf } from "./stage.ts";
 
 const ALWAYS = policyOf("aof", "always");
 const INCREMENT = "appendonlydir/appendonly.aof.1.incr.aof";
@@ -17,10 +19,10 @@ function threeKeys(): { stage: Stage; disk: MemoryDisk } {
   return { stage, disk: stage.disk("kill", stage.now) };
 }
 
-/** Replaces the bytes of the increment. */
-function rewriteIncrement(disk: MemoryDisk, change: (bytes: Buffer) => Buffer): void {
-  const bytes = change(Buffer.from(bytesOf(disk, INCREMENT), "latin1"));
-  const file = disk.open(INCREMENT, "update");
+/** Replaces the bytes of a file. */
+function rewriteFile(disk: MemoryDisk, path: string, change: (bytes: Buffer) => Buffer): void {
+  const bytes = change(Buffer.from(bytesOf(disk, path), "latin1"));
+  const file = disk.open(path, "update");
   file.truncate(0);
   file.write(0, bytes);
   file.close();
@@ -29,7 +31,7 @@ function rewriteIncrement(disk: MemoryDisk, change: (bytes: Buffer) => Buffer): 
 /** What the next start shows of a, b, c after something happened to the file. */
 function afterDamage(change: (bytes: Buffer) => Buffer, loadTruncated = "yes"): string {
   const { stage, disk } = threeKeys();
-  rewriteIncrement(disk, change);
+  rewriteFile(disk, INCREMENT, change);
   const life = Stage.reopen(stage, disk, { directives: { "aof-load-truncated": loadTruncated } });
   if (typeof life === "string") return "refused";
   return ["a", "b", "c"].map((key) => life.ask("GET", key) ?? "-").join(" ");
@@ -99,20 +101,103 @@ function zeroTail(torn: boolean): string {
   });
 }
 
-/** Two increments; `harm` happens to the first; what does the start make of it? */
-function twoIncrements(harm: (disk: MemoryDisk) => void): string {
-  const { stage, disk } = threeKeys();
-  const second = "appendonlydir/appendonly.aof.2.incr.aof";
-  const file = disk.open(second, "create");
-  file.write(0, toBuffer(encodeCommand(["SELECT", "0"]) + encodeCommand(["SET", "d", "4"])));
-  file.close();
-  const manifest = disk.open("appendonlydir/appendonly.aof.manifest", "update");
-  manifest.write(manifest.size(), Buffer.from("file appendonly.aof.2.incr.aof seq 2 type i\n"));
-  manifest.close();
-  harm(disk);
-  const life = Stage.reopen(stage, disk);
-  if (typeof life === "string") return "refused";
-  return ["a", "b", "c", "d"].map((key) => life.ask("GET", key) ?? "-").join(" ");
+const SECOND = "appendonlydir/appendonly.aof.2.incr.aof";
+const MANIFEST = "appendonlydir/appendonly.aof.manifest";
+
+/** Slow enough for what a scenario does to come before the rewrite's end; idle work goes on with it every 100 ms. */
+const SLOW_REWRITE = { "rdb-key-save-delay": "100000000" } as const;
+
+/** A rewrite has begun: a, b and c are in the first increment, d in the second. Without our lines the manifest is Redis's. */
+function inRewrite(withSeals: boolean): { stage: Stage; disk: MemoryDisk } {
+  const stage = new Stage(ALWAYS, { directives: SLOW_REWRITE });
+  for (const words of [
+    ["SET", "a", "1"],
+    ["MULTI"],
+    ["SET", "b", "2"],
+    ["SET", "c", "3"],
+    ["EXEC"],
+    ["BGREWRITEAOF"],
+  ]) {
+    stage.ask(...words);
+  }
+  stage.rest(20);
+  stage.ask("SET", "d", "4");
+  const disk = stage.disk("kill", stage.now);
+  if (!withSeals) withoutOurLines(disk);
+  return { stage, disk };
+}
+
+/** The manifest as Redis writes it. */
+function withoutOurLines(disk: MemoryDisk): void {
+  rewriteFile(disk, MANIFEST, (bytes) => Buffer.from(bytes.toString("latin1").replace(/^#.*\n/gm, ""), "latin1"));
+}
+
+/** What a start makes of harmed files: without our lines, as Redis; with them. */
+function harmed(when: string, measured: string, harm: (disk: MemoryDisk) => void): Case {
+  const [without, withSeals] = [false, true].map((seals) => {
+    const { stage, disk } = inRewrite(seals);
+    harm(disk);
+    const life = Stage.reopen(stage, disk);
+    if (typeof life === "string") return "refused";
+    return ["a", "b", "c", "d"].map((key) => life.ask("GET", key) ?? "-").join(" ");
+  }) as [string, string];
+  if (without !== measured) return aofCase(`${when}, without our lines`, "refused", measured, without);
+  const because = "twolog writes size and sum of finished files into lines of the manifest that Redis skips";
+  const better = measured === "refused" ? {} : { better: { shows: "refused", because } };
+  return aofCase(when, "refused", measured, withSeals, better);
+}
+
+const PREFIX = "what is left is a prefix";
+const LOAD_STEPS = 18;
+const REWRITE_AFTER = 4;
+const DISKS_PER_MOMENT = 6;
+
+/** A load under everysec, a rewrite in its middle; all kinds of disks that a power loss then leaves: what did they show? */
+function rewriteUnderLoad(create: CreateEngine | undefined, valueBytes: number): { shows: string; disks: number } {
+  const stage = new Stage(policyOf("aof", "everysec"), {
+    directives: SLOW_REWRITE,
+    // A sync takes a while, so that there is something to lose.
+    timing: syncsOf(8),
+    ...(create && { create }),
+  });
+  stage.rest(WRITE_EVERY_MS);
+  for (let step = 1; step <= LOAD_STEPS; step++) {
+    stage.ask("SET", `k${step}`, String(step).padEnd(valueBytes, "v"));
+    if (step === REWRITE_AFTER) stage.ask("BGREWRITEAOF");
+    stage.rest(3);
+  }
+  const random = new SeededRandom(1);
+  const shown = new Set<string>();
+  let disks = 0;
+  for (let moment = stage.after("aof.seal", 0) ?? stage.now; moment <= stage.now; moment++) {
+    const states = stage.statesAt(moment);
+    for (let n = 0; n < DISKS_PER_MOMENT; n++) {
+      const disk = states.powerSome(random, "in order");
+      // Redis writes no seals.
+      if (create !== undefined) withoutOurLines(disk);
+      const life = Stage.reopen(stage, disk, { create: createEngine });
+      const kept = typeof life === "string" ? [] : keptOf(life);
+      if (typeof life === "string") shown.add("a start is refused");
+      else if (kept.some((is, index) => is && kept[index - 1] === false)) shown.add("a hole");
+      disks++;
+    }
+  }
+  return { shows: shown.size === 0 ? PREFIX : [...shown].sort().join(", "), disks };
+}
+
+function keptOf(life: Stage): boolean[] {
+  const { strings } = life.engine.keyspace.databases[0] as Database;
+  return Array.from({ length: LOAD_STEPS }, (_, index) => strings.get(`k${index + 1}`) !== undefined);
+}
+
+function sealCase(when: string, valueBytes: number, measured: string): Case {
+  const redis = rewriteUnderLoad((_name, host, config) => createNamedBeforeSealed(host, config), valueBytes);
+  if (redis.shows !== measured) return aofCase(`${when}, Redis's order`, PREFIX, measured, redis.shows);
+  const ours = rewriteUnderLoad(undefined, valueBytes);
+  return aofCase(when, PREFIX, measured, ours.shows, {
+    figure: `${ours.disks} disks; Redis's order, of our parts: ${redis.disks}`,
+    better: { shows: PREFIX, because: "the old increment is synced, whole, before the manifest names the new one" },
+  });
 }
 
 export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
@@ -223,40 +308,50 @@ export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
     expected: "nothing but the last second is lost",
     truth: "false",
     because: "Redis syncs the old increment after the manifest names the new one (derived from its code)",
-    notShown: "kv-aof has no rewrite yet: there is never a second increment",
-    run: () => [],
+    run: () => [
+      sealCase("short commands", 10, "a hole, a start is refused"),
+      sealCase("commands longer than a page", 6000, "a hole, a start is refused"),
+    ],
   },
   {
     id: "A15",
     documents: "",
     claim: "a missing middle, or a file cut short, is noticed",
-    setup: "two increments; the first is removed, cut inside a command, or cut between two commands",
-    crash: "a lost file",
+    setup: "two increments; the first is removed, cut, or changed, or the manifest forgets it",
+    crash: "a lost file, a changed byte",
     expected: "refused",
     truth: "holds only if",
     because: "the manifest has no size and no checksum: a cut between two commands cannot be seen",
-    run: () => [
-      aofCase(
-        "the first increment is missing",
-        "refused",
-        "refused",
-        twoIncrements((disk) => disk.remove(INCREMENT)),
-      ),
-      aofCase(
-        "it is cut inside a command",
-        "refused",
-        "refused",
-        twoIncrements((disk) => rewriteIncrement(disk, (bytes) => bytes.subarray(0, bytes.length - 30))),
-      ),
-      aofCase(
-        "it is cut between two commands",
-        "refused",
-        "1 - - 4",
-        twoIncrements((disk) =>
-          rewriteIncrement(disk, (bytes) => bytes.subarray(0, bytes.indexOf("*1\r\n$5\r\nMULTI"))),
+    run: () => {
+      const cut = (length: (bytes: Buffer) => number) => (disk: MemoryDisk) =>
+        rewriteFile(disk, INCREMENT, (bytes) => bytes.subarray(0, length(bytes)));
+      return [
+        harmed("the first increment is missing", "refused", (disk) => disk.remove(INCREMENT)),
+        harmed(
+          "it is cut inside a command",
+          "refused",
+          cut((bytes) => bytes.length - 30),
         ),
-      ),
-    ],
-    notShown: "twolog's annotations (length, CRC, LSN in # lines): not written yet, so it sees no more than Redis",
+        harmed(
+          "it is cut between two commands",
+          "1 - - 4",
+          cut((bytes) => bytes.indexOf("*1\r\n$5\r\nMULTI")),
+        ),
+        harmed(
+          "it is empty",
+          "- - - 4",
+          cut(() => 0),
+        ),
+        harmed("a byte of a value in it is changed", "1 2 9 4", (disk) =>
+          rewriteFile(disk, INCREMENT, (bytes) => changed(bytes, LAST_VALUE, "$1\r\n9\r\n")),
+        ),
+        harmed("the manifest has lost its line", "- - - 4", (disk) =>
+          rewriteFile(disk, MANIFEST, (bytes) =>
+            Buffer.from(bytes.toString("latin1").replace(/file .*\.1\.incr\.aof .*\n/, ""), "latin1"),
+          ),
+        ),
+        harmed("the second increment is missing", "refused", (disk) => disk.remove(SECOND)),
+      ];
+    },
   },
 ];

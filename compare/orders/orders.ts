@@ -13,6 +13,7 @@ import { createAofBeforeMemory } from "./aof-before-memory.ts";
 import { createBinlogBeforePrepare } from "./binlog-before-prepare.ts";
 import { createBinlogNotSynced } from "./binlog-not-synced.ts";
 import { createCommitBeforeBinlog } from "./commit-before-binlog.ts";
+import { createNamedBeforeSealed } from "./named-before-sealed.ts";
 import { createNoDoublewrite } from "./no-doublewrite.ts";
 import { createPageBeforeRedo, createStealBeforeRedo, createTrustingRecovery } from "./page-before-redo.ts";
 import { createRecoveryRollsForward, createRecoveryWithoutBinlog } from "./recovery-misreads.ts";
@@ -96,6 +97,16 @@ export const ORDERS: readonly WrongOrder[] = [
     question: "reply first, fsync second",
     answer: "a reply is a promise: written is not durable",
     hunt: running(ALWAYS, createReplyBeforeFsync, POWER),
+  },
+  {
+    id: "named-before-sealed",
+    engine: "aof",
+    question: "begin the next increment first, sync the last one second",
+    answer: "what comes later may be on disk before what came earlier: a hole, where only an end may be missing",
+    hunt: running(policy("aof", "everysec"), createNamedBeforeSealed, ["power", "kept in order"], {
+      directives: { "auto-aof-rewrite-min-size": "1kb", "auto-aof-rewrite-percentage": "1" },
+      partlyOneIn: 1,
+    }),
   },
   {
     id: "page-before-redo",

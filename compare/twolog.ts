@@ -86,8 +86,8 @@ function compareCommand(): Command {
       }
       if (flags.powerCuts !== undefined) {
         const { runPowerCuts } = await import("./originals/power-cuts.ts");
-        const { powerCuts: cuts, seed = 1, json } = flags;
-        process.exitCode = await runPowerCuts({ cuts, seed, json }, print);
+        const { powerCuts: cuts, seed = 1, engine, policy, json } = flags;
+        process.exitCode = await runPowerCuts({ cuts, seed, engine, policy, json }, print);
         return;
       }
       if (flags.originals === true) {

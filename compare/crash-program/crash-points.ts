@@ -11,6 +11,7 @@ import { PendingDisk } from "../lab/pending-disk.ts";
 import { type Choice, enumerate, type StateSpace, sizeOf } from "../lab/state-space.ts";
 import { SeededRandom } from "../random.ts";
 import type { FileTree } from "./file-tree.ts";
+import { isIgnored } from "./ignored.ts";
 import type { RecordedOperation, Recording } from "./recording.ts";
 
 /** A folder that a crash may leave. */
@@ -90,10 +91,11 @@ export class CrashPoints {
   }
 }
 
-/** The tree as an image whose pages are in `store`. */
-export function imageOfTree(tree: FileTree, store: PageStore): DiskImage {
+/** The tree, but for what is not followed, as an image whose pages are in `store`. */
+export function imageOfTree(tree: FileTree, store: PageStore, ignore: readonly string[] = []): DiskImage {
   const entries = new Map<string, FileImage | undefined>([["", undefined]]);
   for (const { path, node } of tree.walk()) {
+    if (isIgnored(ignore, path)) continue;
     if (node.kind === "folder") entries.set(path, undefined);
     if (node.kind !== "file") continue;
     const bytes = new Uint8Array(node.content.size);

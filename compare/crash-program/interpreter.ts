@@ -10,7 +10,7 @@ import { CallRecord, type Handler, type Handlers, type RecordRules } from "./cal
 import { ContentCalls } from "./content-calls.ts";
 import type { FileNode, FileTree, FolderNode } from "./file-tree.ts";
 import { NameCalls } from "./name-calls.ts";
-import type { InterruptedCall } from "./recording.ts";
+import type { CallCount, InterruptedCall } from "./recording.ts";
 import { descriptorOf, type StraceEvent, type SystemCall } from "./strace-lines.ts";
 
 /** The calls that strace is asked for. `read` moves a position; its data are not looked at (RAW_CALLS). */
@@ -57,6 +57,13 @@ export class Interpreter {
   /** The calls that never ended. */
   get interrupted(): InterruptedCall[] {
     return [...this.#inside.values()];
+  }
+
+  get callCounts(): CallCount[] {
+    return [...this.#counts].map(([key, count]) => {
+      const [pid, call = ""] = key.split(" ");
+      return { pid: Number(pid), call, count };
+    });
   }
 
   event(event: StraceEvent): void {

@@ -30,6 +30,12 @@ export interface Acknowledgement {
   readonly ms: number;
 }
 
+export interface CallCount {
+  readonly pid: number;
+  readonly call: string;
+  readonly count: number;
+}
+
 /** A call that was entered and never left: the program was killed in it. */
 export interface InterruptedCall {
   readonly call: string;
@@ -53,6 +59,8 @@ export interface Recording {
   /** When it began, in milliseconds since 1970: what `ms` of events counts from. */
   readonly startedAtMs: number;
   readonly interrupted: readonly InterruptedCall[];
+  /** How often each thread entered each call, of those that are recorded: whatever file it was. */
+  readonly callCounts: readonly CallCount[];
   /** How the program ended. */
   readonly status: number | NodeJS.Signals;
   /** The end of what it wrote to its standard error. */

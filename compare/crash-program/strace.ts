@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import { FileTree, type TreeNode } from "./file-tree.ts";
+import { isIgnored } from "./ignored.ts";
 import { Interpreter, RAW_CALLS, REPLY_CALLS, TRACED_CALLS } from "./interpreter.ts";
 import type { Recording } from "./recording.ts";
 import { StraceReader } from "./strace-lines.ts";
@@ -140,6 +141,7 @@ function interpret(plan: RecordPlan, trace: string, before: FileTree, ending: En
     blindSpots: [...interpreter.record.blindSpots],
     remarks: [...interpreter.record.remarks],
     interrupted: interpreter.interrupted,
+    callCounts: interpreter.callCounts,
     startedAtMs: startedAt * 1000,
     status: ending.status,
     said: ending.said,
@@ -166,20 +168,6 @@ function* linesOf(path: string): Generator<string> {
   } finally {
     closeSync(file);
   }
-}
-
-/** True for a file that matches a glob, by its name or by its path. */
-export function isIgnored(globs: readonly string[], path: string): boolean {
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  return globs.some((glob) => {
-    const pattern = globPattern(glob);
-    return pattern.test(path) || pattern.test(name);
-  });
-}
-
-function globPattern(glob: string): RegExp {
-  const escaped = glob.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
 }
 
 /** Gate 1: why a record is not to be trusted, line by line; nothing when replaying it gives `folder` as it is now. */

@@ -21,6 +21,8 @@ export interface Column {
   /** States in which the binlog has other transactions than the engine: more, or fewer. */
   binlogAhead: number;
   binlogBehind: number;
+  /** How they differ; each once. */
+  readonly partings: string[];
   /** States that broke the policy's promise, and how. */
   broken: number;
   readonly violations: string[];
@@ -42,7 +44,7 @@ export interface ColumnsPlan {
 function newColumn(crash: CrashKind): Column {
   return {
     ...{ crash, states: 0, lost: 0, lostMs: 0, ghosts: 0, refused: 0, refusals: [] },
-    ...{ binlogAhead: 0, binlogBehind: 0, broken: 0, violations: [] },
+    ...{ binlogAhead: 0, binlogBehind: 0, partings: [], broken: 0, violations: [] },
   };
 }
 
@@ -99,12 +101,24 @@ function add(column: Column, run: RecordedRun, state: CrashState, restarted: Res
   column.lostMs = Math.max(column.lostMs, verdict.lostMs);
   if (verdict.ghosts > 0) column.ghosts++;
   const inEngine = before - run.earlierWrites + verdict.survived + verdict.ghosts;
-  if (restarted.inBinlog !== undefined && restarted.inBinlog > inEngine) column.binlogAhead++;
-  if (restarted.inBinlog !== undefined && restarted.inBinlog < inEngine) column.binlogBehind++;
+  if (restarted.inBinlog !== undefined && restarted.inBinlog !== inEngine) {
+    if (restarted.inBinlog > inEngine) column.binlogAhead++;
+    else column.binlogBehind++;
+    const gone = hasNewestBinlog(run, state) ? "" : ": its newest file is gone";
+    addOnce(column.partings, `the binlog has ${restarted.inBinlog}, the engine ${inEngine}${gone}`);
+  }
   const violation = verdict.violations[0];
   if (violation === undefined) return;
   column.broken++;
   addOnce(column.violations, violationText(violation));
+}
+
+/** The binlog file that was made last is in the folder that the crash left. */
+function hasNewestBinlog(run: RecordedRun, { point, image }: CrashState): boolean {
+  const made = run.points.operations.findLast(
+    ({ kind, path }, index) => index < point && kind === "create" && /binlog\.\d+$/.test(path),
+  );
+  return made === undefined || image.entries.has(made.path);
 }
 
 export function violationText({ kind, command, detail }: Violation): string {

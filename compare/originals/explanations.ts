@@ -39,6 +39,11 @@ interface Weakness {
   readonly why: string;
 }
 
+const BINLOG_NAME =
+  "MariaDB makes a binlog file at every start and syncs it, but never the folder. On ext4 in practice that commits the " +
+  "file's name, too; by the letter of POSIX a power loss may take the file and leave";
+const OURS = "kv-wal syncs the folder before it relies on a name (I8).";
+
 /** Of the originals, after a power loss. */
 const WEAKNESSES: readonly Weakness[] = [
   {
@@ -64,12 +69,15 @@ const WEAKNESSES: readonly Weakness[] = [
     engine: "wal",
     trait: "refused",
     firstStart: false,
-    says: /prepared transactions|binlog/,
-    why:
-      "MariaDB makes a binlog file at every start, syncs it and lists it in binlog.index, but never syncs the folder: by the " +
-      "letter of POSIX a power loss may take the file and leave prepared transactions that only it could decide, and then " +
-      "it refuses to start. On ext4 in practice the file's own sync commits its name too. kv-wal syncs the folder before it " +
-      "relies on a name (I8).",
+    says: /prepared transactions/,
+    why: `${BINLOG_NAME} prepared transactions that only it could decide: then MariaDB refuses to start. ${OURS}`,
+  },
+  {
+    engine: "wal",
+    trait: "binlog behind",
+    firstStart: false,
+    says: /its newest file is gone$/,
+    why: `${BINLOG_NAME} what the engine had committed. ${OURS}`,
   },
 ];
 
@@ -112,7 +120,7 @@ export function findingsOf(
         shownBy === "original" && crash === "power"
           ? weaknessOf(policy.engine, trait, isFirstStart, examples)
           : undefined;
-      findings.push({ crash, trait, shownBy, examples, why: weakness ?? whyAllowed(policy, crash, trait) });
+      findings.push({ crash, trait, shownBy, examples, why: whyAllowed(policy, crash, trait) ?? weakness });
     }
   }
   return findings;
@@ -127,7 +135,8 @@ function weaknessOf(
   const known = WEAKNESSES.find(
     (weakness) => weakness.engine === engine && weakness.trait === trait && (isFirstStart || !weakness.firstStart),
   );
-  return known !== undefined && examples.every((text) => known.says.test(text)) ? known.why : undefined;
+  const isKnown = known !== undefined && examples.length > 0 && examples.every((text) => known.says.test(text));
+  return isKnown ? known.why : undefined;
 }
 
 function statesWith({ broken, refused, lost, binlogAhead, binlogBehind }: Column, trait: Trait): number {
@@ -141,6 +150,8 @@ function statesWith({ broken, refused, lost, binlogAhead, binlogBehind }: Column
   }[trait];
 }
 
-function examplesOf({ violations, refusals }: Column, trait: Trait): readonly string[] {
-  return trait === "broken" ? violations : trait === "refused" ? refusals : [];
+function examplesOf({ violations, refusals, partings }: Column, trait: Trait): readonly string[] {
+  return { broken: violations, refused: refusals, loses: [], "binlog ahead": partings, "binlog behind": partings }[
+    trait
+  ];
 }

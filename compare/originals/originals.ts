@@ -16,13 +16,12 @@ import { SeededRandom } from "../random.ts";
 import { makeFolder } from "../server-process.ts";
 import { type CrashColumns, crashColumns } from "./crash-columns.ts";
 import { type Finding, findingsOf } from "./explanations.ts";
-import { makeMariadbTemplate, mariadbServer, mariadbVersion } from "./mariadb.ts";
+import { installedOriginals } from "./installed.ts";
 import { type ObservedCell, ONE_CHANGE, observeCells } from "./observed-cells.ts";
 import { originalsJson, policyText, verdictLine } from "./originals-report.ts";
 import { ownEngine } from "./own-engine.ts";
 import { KILL_LOAD, killAt, killPlaces, type RealKill } from "./real-kills.ts";
 import { type Load, type RecordedRun, recordRun } from "./recorded-run.ts";
-import { redisServer, redisVersion } from "./redis.ts";
 import type { CrashedServer } from "./server.ts";
 
 export interface OriginalsOptions {
@@ -75,17 +74,16 @@ export async function runOriginals(options: OriginalsOptions, print: (line: stri
     return STATUS_CANNOT;
   }
   const startedAt = performance.now();
-  const missing: string[] = [];
   const policies = POLICIES.filter(
     ({ engine, name }) => (options.engine ?? engine) === engine && (options.policy ?? name) === name,
   );
-  const originals = await originalsFor(policies, missing);
-  if (originals.size === 0) {
+  const { servers, missing } = await installedOriginals(policies);
+  if (servers.size === 0) {
     for (const reason of missing) print(`--originals: ${reason}`);
     return STATUS_CANNOT;
   }
   for (const reason of missing) print(`${reason}: its columns are missing`);
-  const work = new Work(options, originals);
+  const work = new Work(options, servers);
   await work.run(policies, print);
   const result: OriginalsResult = {
     pairs: work.pairs,
@@ -111,22 +109,6 @@ function isAsMeasured({ pairs, cells, kills }: OriginalsResult): boolean {
     cells.every(({ original, twin }) => original.agrees && twin.agrees) &&
     kills.every(({ broken, reached }) => broken === "" && reached)
   );
-}
-
-/** The original of every policy whose program is installed. */
-async function originalsFor(policies: readonly Policy[], missing: string[]): Promise<Map<Policy, CrashedServer>> {
-  const servers = new Map<Policy, CrashedServer>();
-  const wants = (engine: string): boolean => policies.some((policy) => policy.engine === engine);
-  const redis = redisVersion();
-  const mariadb = mariadbVersion();
-  if (redis === undefined && wants("aof")) missing.push("redis-server is not installed");
-  if (mariadb === undefined && wants("wal")) missing.push("mariadbd is not installed");
-  const template = mariadb === undefined || !wants("wal") ? "" : await makeMariadbTemplate();
-  for (const policy of policies) {
-    if (policy.engine === "aof" && redis !== undefined) servers.set(policy, redisServer(policy, redis));
-    if (policy.engine === "wal" && mariadb !== undefined) servers.set(policy, mariadbServer(policy, mariadb, template));
-  }
-  return servers;
 }
 
 class Work {

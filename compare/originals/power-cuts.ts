@@ -1,5 +1,5 @@
 /**
- * `twolog compare --power-cuts N`: cuts the power of a real ext4 under redis-server, twolog's engines and the example
+ * `twolog compare --power-cuts N`: cuts the power of a real ext4 under the originals, twolog's engines and the example
  * programs, N times each at a random moment, and looks whether each folder that is there after the next mount is one that
  * the models allow. Exit status 0: all are; 1: one is not; 2: this machine does not let us.
  */
@@ -11,25 +11,32 @@ import { CrashPoints, imageOfTree } from "../crash-program/crash-points.ts";
 import { FileTree } from "../crash-program/file-tree.ts";
 import { type Recorder, recordingObstacle, startRecording } from "../crash-program/strace.ts";
 import { modelOf } from "../lab/models/index.ts";
-import { POLICIES, type Policy } from "../policy.ts";
+import { type EngineName, POLICIES } from "../policy.ts";
 import { Progress } from "../progress.ts";
 import { SeededRandom } from "../random.ts";
+import { installedOriginals } from "./installed.ts";
 import { misfit } from "./membership.ts";
 import { ownEngine } from "./own-engine.ts";
 import { CuttableDisk, powerCutObstacle } from "./power-cut.ts";
 import { writeOf } from "./recorded-run.ts";
 import { killRecorded, startRecorded } from "./recorded-server.ts";
-import { redisServer, redisVersion } from "./redis.ts";
 import type { CrashedServer } from "./server.ts";
 
 export interface PowerCutOptions {
   readonly cuts: number;
   readonly seed: number;
+  /** Only servers of this engine, or with this policy; without both, the examples as well. */
+  readonly engine?: EngineName | undefined;
+  readonly policy?: string | undefined;
   readonly json?: string | undefined;
 }
 
 interface CutSubject {
   readonly name: string;
+  /** Files that are not followed. */
+  readonly ignore: readonly string[];
+  /** Fills the empty folder; all of it is durable before the start. */
+  prepare(folder: string): Promise<void>;
   /** Starts it on a folder, recorded, and gives it work until it has ended. */
   start(folder: string): Promise<Recorder>;
   /** When the power may fail, after the start. */
@@ -44,6 +51,7 @@ interface CutResult {
   readonly outside: Record<string, { count: number; example: string }>;
 }
 
+const CUT_POLICIES: readonly string[] = ["always", "everysec", "1/1", "2/0"];
 const MODELS = ["ext4-like", "posix-weak"] as const;
 const SERVER_CUT_MS: readonly [number, number] = [20, 600];
 const PROGRAM_CUT_MS: readonly [number, number] = [60, 260];
@@ -58,7 +66,7 @@ export async function runPowerCuts(options: PowerCutOptions, print: (line: strin
   }
   const startedAt = performance.now();
   const random = new SeededRandom(options.seed);
-  const subjects = subjectsHere(print);
+  const subjects = await subjectsHere(options, print);
   const progress = new Progress(subjects.length * options.cuts);
   const results: CutResult[] = [];
   for (const subject of subjects) {
@@ -87,17 +95,19 @@ function lineOf({ name, cuts, losses, outside }: CutResult): string {
   return `${name.padEnd(32)} ${cuts} cuts, ${losses} of which lost something unsynced: ${parts.join("; ")}`;
 }
 
-function subjectsHere(print: (line: string) => void): CutSubject[] {
-  const subjects: CutSubject[] = [];
-  const policy = (engine: string, name: string) =>
-    POLICIES.find((known) => known.engine === engine && known.name === name) as Policy;
-  const version = redisVersion();
-  if (version === undefined) print("redis-server is not installed: no power cuts under it");
-  for (const name of ["always", "everysec"]) {
-    if (version !== undefined) subjects.push(serverSubject(redisServer(policy("aof", name), version)));
-    subjects.push(serverSubject(ownEngine(policy("aof", name))));
-  }
-  for (const name of ["1/1", "2/0"]) subjects.push(serverSubject(ownEngine(policy("wal", name))));
+async function subjectsHere(options: PowerCutOptions, print: (line: string) => void): Promise<CutSubject[]> {
+  const { engine, policy } = options;
+  const wanted = POLICIES.filter(
+    (one) =>
+      CUT_POLICIES.includes(one.name) && (engine ?? one.engine) === one.engine && (policy ?? one.name) === one.name,
+  );
+  const originals = await installedOriginals(wanted);
+  for (const reason of originals.missing) print(`${reason}: no power cuts under it`);
+  const subjects = wanted.flatMap((one) => {
+    const original = originals.servers.get(one);
+    return [...(original === undefined ? [] : [serverSubject(original)]), serverSubject(ownEngine(one))];
+  });
+  if (engine !== undefined || policy !== undefined) return subjects;
   for (const name of ["key-value-store.js", "key-value-store-fixed.js"]) {
     const path = examplePath(name);
     if (existsSync(path)) subjects.push(programSubject(name, path));
@@ -110,6 +120,8 @@ function serverSubject(server: CrashedServer): CutSubject {
   return {
     name: `${server.name} ${server.policy.name}`,
     cutMs: SERVER_CUT_MS,
+    ignore: server.ignore,
+    prepare: (folder) => server.prepare(folder),
     async start(folder) {
       const { recorder, session } = await startRecorded(server, folder);
       const work = async (): Promise<void> => {
@@ -133,6 +145,8 @@ function programSubject(name: string, path: string): CutSubject {
   return {
     name: `examples/${name}`,
     cutMs: PROGRAM_CUT_MS,
+    ignore: [],
+    prepare: async () => {},
     start: async (folder) =>
       startRecording({ command: process.execPath, args: [path, folder], folder, cwd: folder, ignore: [] }),
   };
@@ -143,6 +157,7 @@ async function cutOnce(subject: CutSubject, cutMs: number, result: CutResult): P
   try {
     const folder = join(disk.path, "data");
     mkdirSync(folder);
+    await subject.prepare(folder);
     disk.sync();
     const recorder = await subject.start(folder);
     await delay(cutMs);
@@ -152,9 +167,9 @@ async function cutOnce(subject: CutSubject, cutMs: number, result: CutResult): P
     disk.mount();
     const points = new CrashPoints(recording);
     const moment = points.at(points.operations.length);
-    const real = imageOfTree(FileTree.read(folder), moment.disk.store);
+    const real = imageOfTree(FileTree.read(folder), moment.disk.store, subject.ignore);
     result.cuts++;
-    if (imageOfTree(recording.after, moment.disk.store).digest !== real.digest) result.losses++;
+    if (imageOfTree(recording.after, moment.disk.store, subject.ignore).digest !== real.digest) result.losses++;
     for (const name of MODELS) {
       const problem = misfit(modelOf(name), moment, real);
       if (problem === undefined) continue;

@@ -31,7 +31,7 @@ export interface KillPlace extends CallNumber {
 }
 
 /** Enough for a call of the answering thread to come behind all that others do while the server starts. */
-export const KILL_LOAD: Load = { writes: 60, gapMs: 0, restMs: 300, earlier: "OLD" };
+export const KILL_LOAD: Load = { writes: 80, gapMs: 0, restMs: 300, earlier: "OLD" };
 
 /** So many replies must have left. */
 const REPLIES_BEFORE = 3;
@@ -49,8 +49,8 @@ export function killPlaces(run: RecordedRun, random: SeededRandom): KillPlace[] 
   const [early, last] = [replies[REPLIES_BEFORE - 1], replies.at(-1)];
   if (early === undefined || last === undefined) return [];
   const others = new Map<string, number>();
-  for (const { call, nth, pid } of events) {
-    if (pid !== early.pid) others.set(call, Math.max(nth + MARGIN, others.get(call) ?? 0));
+  for (const { call, count, pid } of run.recording.callCounts) {
+    if (pid !== early.pid) others.set(call, Math.max(count + MARGIN, others.get(call) ?? 0));
   }
   const kinds = new Map<string, KillPlace[]>();
   for (const event of events.slice(events.indexOf(early) + 1, events.indexOf(last) + 1)) {

@@ -1,0 +1,117 @@
+/**
+ * The originals beside our engines: recorded by strace, really killed while they write, restarted on what is left,
+ * judged by the same oracle. The whole comparison is `twolog compare --originals`.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import type { Column } from "../compare/originals/crash-columns.ts";
+import { findingsOf } from "../compare/originals/explanations.ts";
+import { installedOriginals } from "../compare/originals/installed.ts";
+import { ONE_CHANGE, observeCells, shownText } from "../compare/originals/observed-cells.ts";
+import { runOriginals } from "../compare/originals/originals.ts";
+import { ownEngine } from "../compare/originals/own-engine.ts";
+import { KILL_LOAD, killAt, killPlaces } from "../compare/originals/real-kills.ts";
+import { recordRun } from "../compare/originals/recorded-run.ts";
+import { POLICIES, type Policy } from "../compare/policy.ts";
+import { SeededRandom } from "../compare/random.ts";
+import { makeFolder } from "../compare/server-process.ts";
+
+function policyOf(engine: string, name: string): Policy {
+  return POLICIES.find((policy) => policy.engine === engine && policy.name === name) as Policy;
+}
+const ALWAYS = policyOf("aof", "always");
+const STRICT = policyOf("wal", "1/1");
+
+t.test(
+  "redis-server beside kv-aof: cells as measured, differences explained, killed at each call of a write",
+  async (t) => {
+    const json = join(t.testdir(), "result.json");
+    const lines: string[] = [];
+    const options = {
+      seed: 1,
+      states: 12,
+      engine: "aof",
+      policy: "always",
+      models: ["kill", "dropped", "ext4-like"],
+      json,
+    } as const;
+    const status = await runOriginals(options, (line) => lines.push(line));
+    const text = lines.join("\n");
+    t.equal(status, 0, text);
+    t.match(
+      text,
+      /always +R1, power loss between the AOF's write and its fsync +not acknowledged, OLD +the same +the same/,
+    );
+    t.match(
+      text,
+      /killed entering fdatasync of appendonly\.aof\.1\.incr\.aof \(its number \d+\): folder as recorded; \d+ ack/,
+    );
+    t.match(text, /0 of them unexplained/);
+    const { cells, kills, pairs } = JSON.parse(readFileSync(json, "utf8"));
+    t.equal(cells.length, 8);
+    t.equal(kills.length, 3, "to the AOF, its sync, to the client");
+    for (const { where, acknowledged } of kills) t.ok(acknowledged >= 3, `${where}: while a client writes`);
+    t.equal(pairs.length, 2, "after an earlier life, and at the very first start");
+  },
+);
+
+t.test("mariadbd: every measured crash point again, and killed at redo, binlog and reply", async (t) => {
+  const { servers, missing } = await installedOriginals([STRICT]);
+  t.same(missing, []);
+  const server = servers.get(STRICT);
+  if (server === undefined) return;
+  const cells = await observeCells(await recordRun(server, { ...ONE_CHANGE, restMs: 300 }), makeFolder());
+  t.equal(cells.length, 16);
+  for (const { cell, outcome, agrees } of cells)
+    t.ok(agrees, `${cell.point} ${cell.crash}: ${shownText(cell, outcome)}`);
+  const places = killPlaces(await recordRun(server, KILL_LOAD), new SeededRandom(1));
+  for (const kind of ["pwrite64 ib_logfile0", "fdatasync binlog.000002", "sendto reply"]) {
+    const place = places.find((one) => one.kind === kind);
+    if (place === undefined) {
+      t.fail(`no ${kind} among the calls of a commit`);
+      continue;
+    }
+    const kill = await killAt(server, place, makeFolder());
+    const { where, acknowledged } = kill;
+    t.match(kill, { reached: true, lost: 0, broken: "" }, `${where}: ${acknowledged} acknowledged`);
+    t.ok(acknowledged >= 3, "while a client writes");
+  }
+});
+
+t.test("kv-wal, recorded by strace like the originals, shows every measured cell", async (t) => {
+  const cells = await observeCells(await recordRun(ownEngine(STRICT), { ...ONE_CHANGE, restMs: 300 }), makeFolder());
+  t.equal(cells.length, 16);
+  for (const { cell, outcome, agrees } of cells)
+    t.ok(agrees, `${cell.point} ${cell.crash}: ${shownText(cell, outcome)}`);
+});
+
+function column(crash: "kill" | "power", more: Partial<Column> = {}): Column {
+  const counts = { states: 1, lost: 0, lostMs: 0, ghosts: 0, refused: 0, binlogAhead: 0, binlogBehind: 0, broken: 0 };
+  return { crash, ...counts, refusals: [], partings: [], violations: [], ...more };
+}
+
+t.test("what nobody has explained fails, also when both servers show it", async (t) => {
+  const fine = { kill: column("kill"), power: column("power") };
+  const whys = (policy: Policy, original: typeof fine, twin: typeof fine, isFirstStart = false) =>
+    findingsOf(policy, isFirstStart, original, twin).map(({ trait, shownBy, why }) => [
+      trait,
+      shownBy,
+      why !== undefined,
+    ]);
+  t.same(whys(STRICT, fine, fine), []);
+  const parted = { ...fine, power: column("power", { binlogBehind: 2 }) };
+  t.same(whys(STRICT, parted, parted), [["binlog behind", "both", false]], "1/1 lets nothing part the two");
+  t.same(whys(policyOf("wal", "1/0"), parted, parted), [["binlog behind", "both", true]]);
+  t.same(
+    whys(policyOf("wal", "2/1"), parted, fine),
+    [["binlog behind", "original", false]],
+    "2/1 lets the binlog be ahead only",
+  );
+  const broken = { ...fine, power: column("power", { broken: 1, lost: 1, violations: ["lost write: SET a"] }) };
+  t.same(whys(ALWAYS, broken, fine, true), [["broken", "original", true]], "redis-server's first start");
+  t.same(whys(ALWAYS, broken, fine), [["broken", "original", false]], "but not a later one");
+  t.same(whys(ALWAYS, fine, broken, true), [["broken", "twin", false]], "and never ours");
+  const refused = { ...fine, power: column("power", { refused: 1, refusals: ["Bad signature"] }) };
+  t.same(whys(ALWAYS, refused, fine), [["refused", "original", false]], "it says something else than what is known");
+});

@@ -5,16 +5,14 @@
  * A reply counts as told when the server hands it to the transport: the operating system delivers it even if the process
  * dies the moment after.
  */
-import RedisParser from "redis-parser";
 import { present } from "../common/assert.ts";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
-import { COMMANDS } from "../common/commands/table.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { DiskFailure } from "../common/errors.ts";
-import { Server } from "../common/server/server.ts";
-import type { Transport } from "../common/server/transport.ts";
+import type { Server } from "../common/server/server.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
 import { History, type Operation } from "./history.ts";
+import { encodeCommand, ReplyReadingTransport, serverOf } from "./in-process.ts";
 import type { Policy } from "./policy.ts";
 import {
   type DiskWrapper,
@@ -102,16 +100,8 @@ export function simulate(plan: RunPlan): SimulatedRun {
     const { timeline, longestSyncMs } = host;
     return { plan, timeline, history, setupClient, longestSyncMs, failure: error };
   }
-  const server = new Server({
-    engine,
-    host,
-    config,
-    commands: COMMANDS,
-    log: () => {},
-    fatal: (error) => {
-      failure = error ?? new Error("the server stopped");
-    },
-    shutdown: () => {},
+  const server = serverOf(engine, host, config, (error) => {
+    failure = error ?? new Error("the server stopped");
   });
 
   const context = { simulation, host, history, server };
@@ -193,11 +183,7 @@ interface Context {
 }
 
 /** One client: sends a batch, waits for all of its replies, thinks, sends the next. */
-class ScriptedClient implements Transport {
-  readonly address = "127.0.0.1:1";
-  readonly localAddress = "127.0.0.1:6379";
-  readonly pendingBytes = 0;
-  readonly backlogged = false;
+class ScriptedClient extends ReplyReadingTransport {
   readonly #context: Context;
   readonly #client: number;
   readonly #source: Source;
@@ -205,7 +191,6 @@ class ScriptedClient implements Transport {
   readonly #batch: number;
   readonly #thinkMs: readonly [number, number];
   readonly #finished: () => void;
-  readonly #parser: RedisParser;
   /** What each reply that is still to come belongs to: an operation's last reply answers it. */
   readonly #expected: { readonly operation: Operation; readonly isLast: boolean }[] = [];
 
@@ -216,6 +201,7 @@ class ScriptedClient implements Transport {
     plan: Pick<RunPlan, "operations" | "batch" | "thinkMs">,
     finished: () => void,
   ) {
+    super();
     this.#context = context;
     this.#client = client;
     this.#source = source;
@@ -223,11 +209,6 @@ class ScriptedClient implements Transport {
     this.#batch = plan.batch;
     this.#thinkMs = plan.thinkMs;
     this.#finished = finished;
-    this.#parser = new RedisParser({
-      returnReply: (reply: unknown) => this.#answer(latin1(reply)),
-      returnError: (error: unknown) => this.#answer(error),
-      returnBuffers: true,
-    });
   }
 
   start(): void {
@@ -291,7 +272,7 @@ class ScriptedClient implements Transport {
     }
   }
 
-  #answer(reply: unknown): void {
+  protected answered(reply: unknown): void {
     const expected = this.#expected.shift();
     if (expected === undefined) throw new Error(`a reply that nobody asked for: ${String(reply)}`);
     if (expected.isLast) {
@@ -305,28 +286,11 @@ class ScriptedClient implements Transport {
     simulation.after(pauseMs, () => this.#sendBatch());
   }
 
-  write(output: Bytes): void {
-    this.#parser.execute(toBuffer(output));
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
   /** The server has cut the connection: what was sent stays unanswered. */
-  destroy(): void {
+  override destroy(): void {
     this.#left = 0;
     this.#finished();
   }
-}
-
-function latin1(reply: unknown): unknown {
-  if (Buffer.isBuffer(reply)) return reply.toString("latin1");
-  return Array.isArray(reply) ? reply.map(latin1) : reply;
-}
-
-export function encodeCommand(args: readonly Bytes[]): Bytes {
-  let text = `*${args.length}\r\n`;
-  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
-  return text;
 }
 
 /** How many replies it gets. */

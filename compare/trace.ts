@@ -2,21 +2,18 @@
  * `twolog trace 'SET k v'`: the ordered steps of one command on both engines, side by side, from the same trace events and
  * disk operations that the crash lab uses. On a real disk in a temporary folder, with real times.
  */
-import RedisParser from "redis-parser";
 import { type Bytes, fromText, toBuffer, toText } from "../common/bytes.ts";
-import { COMMANDS } from "../common/commands/table.ts";
 import { RealDisk } from "../common/disk/real-disk.ts";
 import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import { UsageError } from "../common/errors.ts";
 import { RealHost, type StepDetail } from "../common/host.ts";
 import { splitArguments } from "../common/resp/split-arguments.ts";
-import { Server } from "../common/server/server.ts";
-import type { Transport } from "../common/server/transport.ts";
+import type { Server } from "../common/server/server.ts";
 import { STEPS, type StepName } from "../common/steps.ts";
 import { configFor, createEngine } from "./engines.ts";
+import { encodeCommand, ReplyReadingTransport, serverOf } from "./in-process.ts";
 import { type EngineName, POLICIES, type Policy } from "./policy.ts";
 import { makeFolder, removeFolder } from "./server-process.ts";
-import { encodeCommand } from "./simulated-run.ts";
 
 export interface TraceOptions {
   /** Print the events as JSON instead. */
@@ -94,7 +91,9 @@ async function traceOn(policy: Policy, before: readonly Bytes[][], command: read
     const config = configFor(policy.engine, policy.directives);
     const engine = createEngine(policy.engine, host, config);
     engine.recover();
-    const server = await serve(host, config, engine);
+    const server = serverOf(engine, host, config, (error) => {
+      throw error;
+    });
     const client = new OneClient(server);
     for (const earlier of before) await client.ask(earlier);
     await pause(AFTER_REPLY_MS);
@@ -110,39 +109,19 @@ async function traceOn(policy: Policy, before: readonly Bytes[][], command: read
   }
 }
 
-function serve(
-  host: RealHost,
-  config: ReturnType<typeof configFor>,
-  engine: ReturnType<typeof createEngine>,
-): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const options = { engine, host, config, commands: COMMANDS, log: () => {}, fatal: reject, shutdown: () => {} };
-    resolve(new Server(options));
-  });
-}
-
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** A client in this process: asks, and waits for the reply. */
-class OneClient implements Transport {
-  readonly address = "trace:0";
-  readonly localAddress = "trace:0";
-  readonly pendingBytes = 0;
-  readonly backlogged = false;
+class OneClient extends ReplyReadingTransport {
   readonly #receive: (chunk: Buffer) => void;
-  readonly #parser: RedisParser;
   #answer: (reply: string) => void = () => {};
 
   constructor(server: Server) {
+    super();
     const connection = server.connect(this);
     this.#receive = (chunk) => connection?.receive(chunk);
-    this.#parser = new RedisParser({
-      returnReply: (reply: unknown) => this.#answer(replyText(reply)),
-      returnError: (error: Error) => this.#answer(`(error) ${error.message}`),
-      returnBuffers: true,
-    });
   }
 
   ask(command: readonly Bytes[]): Promise<string> {
@@ -152,18 +131,15 @@ class OneClient implements Transport {
     });
   }
 
-  write(output: Bytes): void {
-    this.#parser.execute(toBuffer(output));
+  protected answered(reply: unknown): void {
+    this.#answer(replyText(reply));
   }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
 }
 
 function replyText(reply: unknown): string {
   if (reply === null) return "(nil)";
-  if (Buffer.isBuffer(reply)) return toText(reply.toString("latin1"));
+  if (reply instanceof Error) return `(error) ${reply.message}`;
+  if (typeof reply === "string") return toText(reply);
   return Array.isArray(reply) ? `[${reply.map(replyText).join(", ")}]` : String(reply);
 }
 

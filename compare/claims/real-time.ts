@@ -1,35 +1,24 @@
 /** Measurements on this machine's disk and clock. They are printed with their figures; only their direction is judged. */
-import { COMMANDS } from "../../common/commands/table.ts";
 import type { Config } from "../../common/config.ts";
 import { RealDisk } from "../../common/disk/real-disk.ts";
 import type { Engine } from "../../common/engine.ts";
 import { type Host, RealHost } from "../../common/host.ts";
-import { Server } from "../../common/server/server.ts";
-import type { Transport } from "../../common/server/transport.ts";
 import { configFor } from "../engines.ts";
+import { encodeCommand, InProcessTransport, serverOf } from "../in-process.ts";
 import type { Policy } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
-import { encodeCommand } from "../simulated-run.ts";
 
 const WARM_UP = 100;
 const MEASURED_MS = 300;
 
 /** A client in this process that sends the next command when it is answered. */
-class LoopClient implements Transport {
-  readonly address = "claims:0";
-  readonly localAddress = "claims:0";
-  readonly pendingBytes = 0;
-  readonly backlogged = false;
+class LoopClient extends InProcessTransport {
   onReply: () => void = () => {};
 
   write(): void {
     this.onReply();
   }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
 }
 
 /** SETs a second of one client that sends so many at once and waits for the replies, on a real disk. */
@@ -54,15 +43,7 @@ export async function setsPerSecond(
 
 function turnsPerSecond(engine: Engine, host: RealHost, config: Config, atOnce: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const server = new Server({
-      engine,
-      host,
-      config,
-      commands: COMMANDS,
-      log: () => {},
-      fatal: reject,
-      shutdown: () => {},
-    });
+    const server = serverOf(engine, host, config, reject);
     const client = new LoopClient();
     const connection = server.connect(client);
     const request = Buffer.from(encodeCommand(["SET", "k", "v".repeat(64)]).repeat(atOnce), "latin1");

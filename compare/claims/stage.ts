@@ -11,20 +11,17 @@
  *
  * Nothing is mocked but the world: requests are RESP bytes, replies are parsed, recovery is the engine's own.
  */
-import RedisParser from "redis-parser";
 import { AssertionError } from "../../common/assert.ts";
 import { type Bytes, toBuffer } from "../../common/bytes.ts";
-import { COMMANDS } from "../../common/commands/table.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Engine } from "../../common/engine.ts";
 import { CorruptFile, DiskFailure } from "../../common/errors.ts";
-import { Server } from "../../common/server/server.ts";
-import type { Transport } from "../../common/server/transport.ts";
+import type { Server } from "../../common/server/server.ts";
 import type { StepName } from "../../common/steps.ts";
 import { CrashStates } from "../crash-states.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "../engines.ts";
+import { encodeCommand, ReplyReadingTransport, serverOf } from "../in-process.ts";
 import { type CrashKind, type EngineName, POLICIES, type Policy } from "../policy.ts";
-import { encodeCommand } from "../simulated-run.ts";
 import { type DiskWrapper, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
 import { SMALL } from "../survey.ts";
 
@@ -63,29 +60,17 @@ export function policyOf(engine: EngineName, name: string): Policy {
   return found;
 }
 
-class StageClient implements Transport {
-  readonly address = "127.0.0.1:1";
-  readonly localAddress = "127.0.0.1:6379";
-  readonly pendingBytes = 0;
-  readonly backlogged = false;
-  readonly #parser: RedisParser;
+/** Replies answer what was asked, in order. */
+class StageClient extends ReplyReadingTransport {
   readonly #waiting: ((reply: unknown) => void)[] = [];
-
-  constructor() {
-    const answer = (reply: unknown): void => this.#waiting.shift()?.(reply);
-    this.#parser = new RedisParser({ returnReply: answer, returnError: answer, returnBuffers: true });
-  }
 
   expect(answer: (reply: unknown) => void): void {
     this.#waiting.push(answer);
   }
-  write(output: Bytes): void {
-    this.#parser.execute(toBuffer(output));
+
+  protected answered(reply: unknown): void {
+    this.#waiting.shift()?.(reply);
   }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
 }
 
 export class Stage {
@@ -115,16 +100,8 @@ export class Stage {
     });
     this.engine = (options.create ?? createEngine)(policy.engine, this.#host, config);
     this.recoveryLines = this.engine.recover().lines;
-    this.#server = new Server({
-      engine: this.engine,
-      host: this.#host,
-      config,
-      commands: COMMANDS,
-      log: () => {},
-      fatal: (error) => {
-        this.failure = error ?? new Error("the server stopped");
-      },
-      shutdown: () => {},
+    this.#server = serverOf(this.engine, this.#host, config, (error) => {
+      this.failure = error ?? new Error("the server stopped");
     });
   }
 
@@ -173,7 +150,7 @@ export class Stage {
       this.#host.noteAnswer();
       asked.answeredAt = this.now;
       asked.answeredMs = this.nowMs;
-      asked.reply = latin1(reply);
+      asked.reply = reply;
     });
     this.simulation.after(0, () => receive(toBuffer(encodeCommand(words))));
     return asked;
@@ -235,11 +212,6 @@ export class Stage {
   static isTold(asked: Asked, moment: number): boolean {
     return asked.answeredAt !== undefined && asked.answeredAt <= moment && !(asked.reply instanceof Error);
   }
-}
-
-function latin1(reply: unknown): unknown {
-  if (Buffer.isBuffer(reply)) return reply.toString("latin1");
-  return Array.isArray(reply) ? reply.map(latin1) : reply;
 }
 
 /** All bytes of the files whose path starts so, joined. */

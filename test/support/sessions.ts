@@ -4,13 +4,12 @@
  */
 import type { Bytes } from "../../common/bytes.ts";
 import { toBuffer } from "../../common/bytes.ts";
-import { COMMANDS } from "../../common/commands/table.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Clock, Host, Random } from "../../common/host.ts";
 import type { Connection } from "../../common/server/connection.ts";
-import { Server } from "../../common/server/server.ts";
-import type { Transport } from "../../common/server/transport.ts";
+import type { Server } from "../../common/server/server.ts";
+import { encodeCommand, InProcessTransport, serverOf } from "../../compare/in-process.ts";
 import { createWalEngine, type WalEngine } from "../../kv-wal/engine.ts";
 import { pseudoRandom } from "./command-runner.ts";
 import { splitArguments } from "./scripts.ts";
@@ -84,11 +83,7 @@ export class StepHost implements Host {
 }
 
 /** One client. */
-export class TestSession implements Transport {
-  readonly address = "127.0.0.1:1";
-  readonly localAddress = "127.0.0.1:6379";
-  readonly pendingBytes = 0;
-  readonly backlogged = false;
+export class TestSession extends InProcessTransport {
   readonly connection: Connection;
   /** What has come and was not taken. */
   received: Bytes = "";
@@ -96,13 +91,13 @@ export class TestSession implements Transport {
   readonly #host: StepHost;
 
   constructor(server: Server, host: StepHost) {
+    super();
     this.#host = host;
     this.connection = server.connect(this)!;
   }
 
   send(...args: readonly Bytes[]): void {
-    const request = `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
-    this.connection.receive(toBuffer(request));
+    this.connection.receive(toBuffer(encodeCommand(args)));
   }
 
   /** Sends a line and takes the answer; "" when there is none yet. */
@@ -137,12 +132,10 @@ export class TestSession implements Transport {
   write(output: Bytes): void {
     this.received += output;
   }
-  pause(): void {}
-  resume(): void {}
-  end(): void {
+  override end(): void {
     this.destroy();
   }
-  destroy(): void {
+  override destroy(): void {
     if (this.closed) return;
     this.closed = true;
     this.connection.ended();
@@ -166,16 +159,8 @@ export class Sessions {
     const config = walConfig(directives);
     this.engine = createWalEngine(this.host, config);
     this.engine.recover();
-    this.server = new Server({
-      engine: this.engine,
-      host: this.host,
-      config,
-      commands: COMMANDS,
-      log: () => {},
-      fatal: (error) => {
-        this.failure = error;
-      },
-      shutdown: () => {},
+    this.server = serverOf(this.engine, this.host, config, (error) => {
+      this.failure = error;
     });
   }
 

@@ -104,8 +104,8 @@ function pairsOf(reply: Reply): string {
 }
 
 /** kv-aof on a real folder. */
-function open(folder: string): AofFixture {
-  return new AofFixture(new RealDisk(folder), { appendfsync: "always" }, Date.now());
+function open(folder: string, directives: Readonly<Record<string, string>> = {}): AofFixture {
+  return new AofFixture(new RealDisk(folder), { appendfsync: "always", ...directives }, Date.now());
 }
 
 t.test("a redis-server loads what we wrote, and redis-check-aof accepts it", { skip }, async (t) => {
@@ -198,6 +198,47 @@ t.test("types that we do not have are refused by name", { skip }, async (t) => {
     t.throws(() => open(folder), name);
   }
 });
+
+for (const preamble of ["yes", "no"]) {
+  t.test(`what we rewrite goes to Redis and comes back (aof-use-rdb-preamble ${preamble})`, { skip }, async (t) => {
+    const folder = t.testdir();
+    const aof = open(folder, { "aof-use-rdb-preamble": preamble, "hash-max-listpack-entries": "100" });
+    const run: Run = (...args) => (args[0] === "SELECT" ? aof.select(Number(args[1])) : aof.run(...args));
+    workload(4, 3000, run);
+    aof.settle();
+    aof.engine.logRewrite.begin();
+    for (let n = 0; aof.engine.logRewrite.inProgress; n++) {
+      workload(100 + n, 20, run);
+      aof.settle();
+      aof.engine.idle(0);
+      await sleep(1);
+    }
+    workload(5, 300, run);
+    aof.settle();
+    const contents = aof.contents();
+    await aof.engine.close();
+
+    const path = join(folder, "appendonlydir/appendonly.aof.manifest");
+    t.match(
+      readFileSync(path, "utf8"),
+      /^#twolog 1\nfile .*\.base\..* type b\n#twolog sealed .*\nfile .*\n#twolog manifest/,
+    );
+    const checked = spawnSync("redis-check-aof", [path]);
+    t.match(String(checked.stdout), /All AOF files and manifest are valid/);
+
+    const redis = await RedisServer.start("--appendonly", "yes", "--dir", folder);
+    while (textOf(await redis.run(["PING"])) !== "PONG") await sleep(10);
+    t.same(await contentsOfRedis(redis), contents);
+    t.match(readFileSync(path, "utf8"), /^#twolog 1\n/, "Redis leaves the manifest as it is until it rewrites");
+    await redis.run(["BGREWRITEAOF"]);
+    await rewritten(redis);
+    await redis.run(["SET", "theirs", "1"]);
+    const theirs = await contentsOfRedis(redis);
+    await redis.close();
+    t.notMatch(readFileSync(path, "utf8"), /#/, "then our lines are gone");
+    t.same(open(folder).contents(), theirs);
+  });
+}
 
 t.test("both cut a torn end at the same place", { skip }, async (t) => {
   const source = join(t.testdir(), "source");

@@ -11,6 +11,7 @@ import { orderLines, runOrder } from "../compare/orders/run-orders.ts";
 const CAUGHT: Readonly<Record<string, readonly [oracle: string, step: string]>> = {
   "aof-before-memory": ["refused", "aof.append"],
   "reply-before-fsync": ["lost write", "aof.write"],
+  "named-before-sealed": ["refused", "aof.increment"],
   "page-before-redo": ["refused", "wal.page-write"],
   "steal-before-redo": ["torn transaction", "wal.page-write"],
   "no-doublewrite": ["refused", "wal.doublewrite"],

@@ -1,6 +1,5 @@
 /** `twolog crash`: any program is recorded by strace, and crashed. */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,26 +14,13 @@ import { bytesOf, type StraceEvent, StraceReader, splitArguments } from "../comp
 import { DiskImage, type FileImage, imageOf } from "../compare/lab/disk-image.ts";
 import { modelOf } from "../compare/lab/models/index.ts";
 import { misfit } from "../compare/originals/membership.ts";
+import { type Ended, PLAIN_ENV, twologIn } from "./support/program.ts";
 
-const TWOLOG = fileURLToPath(new URL("../dist/compare/twolog.js", import.meta.url));
 const EXAMPLES = fileURLToPath(new URL("../compare/examples", import.meta.url));
-const ENV = { ...process.env, NODE_OPTIONS: "" };
 
-async function twolog(
-  env: NodeJS.ProcessEnv,
-  ...args: string[]
-): Promise<{ code: number | null; out: string; errors: string }> {
-  const child = spawn(process.execPath, [TWOLOG, ...args], { env, cwd: EXAMPLES });
-  let out = "";
-  let errors = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, out, errors };
+/** The program where the examples are. */
+function twolog(...args: string[]): Ended {
+  return twologIn({ cwd: EXAMPLES }, ...args);
 }
 
 function hex(text: string): string {
@@ -167,27 +153,30 @@ t.test("the bug of the example is found, minimised and explained; without it not
     'while read key; do grep -q "\\"$key\\"" {dir}/data.json || { echo "stored and gone: $key"; exit 1; }; done < {acks}';
   const check = ["--check", shell, "--states", "60", "--quiet"];
   const run = (program: string, ...more: string[]) =>
-    twolog(ENV, "crash", "--dir", `${data}-${program}`, ...check, ...more, "--", "node", program, `${data}-${program}`);
-  const { code, out, errors } = await run("key-value-store.js", "--json", json);
-  t.equal(errors, "");
-  t.equal(code, 1);
-  t.match(out, /FAILED: 1 bug/);
-  t.match(out, /minimal {2}1 operation lost; with it on the disk the check passes/);
-  t.match(out, /no fsync of the folder \. between operation 5 \(rename data\.json\.new to data\.json\) and the crash/);
-  t.match(out, /LOST {5}5 .* rename data\.json\.new to data\.json/);
-  t.match(out, /check {4}exit 1: .*stored and gone: key1/s);
+    twolog("crash", "--dir", `${data}-${program}`, ...check, ...more, "--", "node", program, `${data}-${program}`);
+  const { status, stdout, stderr } = run("key-value-store.js", "--json", json);
+  t.equal(stderr, "");
+  t.equal(status, 1);
+  t.match(stdout, /FAILED: 1 bug/);
+  t.match(stdout, /minimal {2}1 operation lost; with it on the disk the check passes/);
+  t.match(
+    stdout,
+    /no fsync of the folder \. between operation 5 \(rename data\.json\.new to data\.json\) and the crash/,
+  );
+  t.match(stdout, /LOST {5}5 .* rename data\.json\.new to data\.json/);
+  t.match(stdout, /check {4}exit 1: .*stored and gone: key1/s);
   const result = JSON.parse(readFileSync(json, "utf8"));
   t.match(result, { operations: 25, printed: { length: 5 }, bugs: [{ crash: "power", lost: [{ operations: [5] }] }] });
   const acks = join(folder, "acks");
   writeFileSync(acks, "key1\nkey6\n");
   const checkStore = spawnSync(process.execPath, ["check-store.js", `${data}-key-value-store.js`, acks], {
     cwd: EXAMPLES,
-    env: ENV,
+    env: PLAIN_ENV,
   });
   t.equal(String(checkStore.stdout), "stored and gone: key6\n");
-  const fixed = await run("key-value-store-fixed.js");
-  t.equal(fixed.code, 0, fixed.out + fixed.errors);
-  t.match(fixed.out, /posix-weak +all \d+ states/);
+  const fixed = run("key-value-store-fixed.js");
+  t.equal(fixed.status, 0, fixed.stdout + fixed.stderr);
+  t.match(fixed.stdout, /posix-weak +all \d+ states/);
 });
 
 t.test("a program that writes through a mapped file is rejected, and told what to do", async (t) => {
@@ -197,12 +186,12 @@ t.test("a program that writes through a mapped file is rejected, and told what t
     database.putSync("key", "value");
     await database.close();`;
   const node = ["node", "--input-type=module", "--eval", program];
-  const { code, errors } = await twolog(ENV, "crash", "--dir", folder, "--check", "true", "--quiet", "--", ...node);
-  t.equal(code, 3);
-  t.match(errors, /the recording is rejected/);
-  t.match(errors, /data\.mdb is mapped into memory, shared and writable: what is written there cannot be seen/);
-  t.match(errors, /data\.mdb differs from what replaying the record gives/, "and the bytes say so, too");
-  t.match(errors, /advice: leave the file out with --ignore .* else switch mmap off/);
+  const { status, stderr } = twolog("crash", "--dir", folder, "--check", "true", "--quiet", "--", ...node);
+  t.equal(status, 3);
+  t.match(stderr, /the recording is rejected/);
+  t.match(stderr, /data\.mdb is mapped into memory, shared and writable: what is written there cannot be seen/);
+  t.match(stderr, /data\.mdb differs from what replaying the record gives/, "and the bytes say so, too");
+  t.match(stderr, /advice: leave the file out with --ignore .* else switch mmap off/);
 });
 
 const missing = await whyNotInstalled("sqlite");
@@ -216,7 +205,6 @@ t.test("SQLite survives with WAL and FULL; with NORMAL its last commits are lost
     const check = ["--ignore", "*-shm", "--states", states, "--model", model, "--quiet"];
     const program = ["node", "sqlite-store.js", database, "wal", synchronous];
     return twolog(
-      ENV,
       "crash",
       "--dir",
       database,
@@ -227,21 +215,30 @@ t.test("SQLite survives with WAL and FULL; with NORMAL its last commits are lost
       ...program,
     );
   };
-  const full = await run("full", "36", "kill,ext4-like,posix-weak");
-  t.equal(full.code, 0, full.out + full.errors);
-  t.match(full.out, /PASSED: the check accepted every folder; 36 folders checked/);
-  const normal = await run("normal", "16", "ext4-like");
-  t.equal(normal.code, 1, normal.errors);
-  t.match(normal.out, /integrity: ok; committed and gone: /);
-  t.match(normal.out, /no fsync of store\.db-wal between operation/);
+  const full = run("full", "36", "kill,ext4-like,posix-weak");
+  t.equal(full.status, 0, full.stdout + full.stderr);
+  t.match(full.stdout, /PASSED: the check accepted every folder; 36 folders checked/);
+  const normal = run("normal", "16", "ext4-like");
+  t.equal(normal.status, 1, normal.stderr);
+  t.match(normal.stdout, /integrity: ok; committed and gone: /);
+  t.match(normal.stdout, /no fsync of store\.db-wal between operation/);
 });
 
 t.test("where recording is impossible, it says so", async (t) => {
   const bin = t.testdir();
   symlinkSync(process.execPath, join(bin, "node"));
-  const { code, errors } = await twolog({ ...ENV, PATH: bin }, "crash", "--dir", bin, "--check", "true", "--", "node");
-  t.equal(code, 2);
-  t.match(errors, /strace, which is not installed/);
+  const { status, stderr } = twologIn(
+    { env: { ...PLAIN_ENV, PATH: bin } },
+    "crash",
+    "--dir",
+    bin,
+    "--check",
+    "true",
+    "--",
+    "node",
+  );
+  t.equal(status, 2);
+  t.match(stderr, /strace, which is not installed/);
 });
 
 t.test("a folder is allowed by a model, or it is not", async (t) => {

@@ -7,6 +7,7 @@ import type { Bytes } from "../common/bytes.ts";
 import { type Fault, FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { CorruptFile, DiskFailure } from "../common/errors.ts";
+import { policyOf, Stage } from "../compare/claims/stage.ts";
 import { checkAof, describeReport, dumpAof } from "../kv-aof/inspect.ts";
 import { AofFixture, fileOf, INCREMENT, MANIFEST, ManualSyncs, withFile } from "./support/aof-fixture.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
@@ -126,6 +127,24 @@ t.test("a rewrite replaces all files by a base and an empty increment, in this o
   t.equal(fileOf(server.disk, SECOND).toString(), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n");
   t.same(contentsOn(server.disk.afterPowerLoss()), ["0 a 1 @-1", "0 h {f=v} @-1", "0 n 3 @-1"]);
   t.equal(server.aof.told.at(-1), "Background AOF rewrite finished successfully");
+});
+
+t.test("BGREWRITEAOF, as clients see it", async (t) => {
+  const aof = new Stage(policyOf("aof", "everysec"), { directives: { "rdb-key-save-delay": "100000" } });
+  aof.ask("SET", "k", "v");
+  t.equal(aof.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+  t.match(aof.ask("BGREWRITEAOF"), { message: "ERR Background append only file rewriting already in progress" });
+  t.match(aof.ask("INFO", "persistence"), /aof_rewrite_in_progress:1\r\n/);
+  aof.rest(1000);
+  t.match(aof.ask("INFO", "persistence"), /aof_rewrite_in_progress:0\r\n/);
+  aof.ask("MULTI");
+  aof.ask("BGREWRITEAOF");
+  t.same(aof.ask("EXEC"), ["Background append only file rewriting started"]);
+  t.match(aof.ask("BGREWRITEAOF", "now"), { message: "ERR wrong number of arguments for 'bgrewriteaof' command" });
+  const wal = new Stage(policyOf("wal", "1/1"));
+  t.match(wal.ask("BGREWRITEAOF"), {
+    message: /^ERR You are not using an append-only file: only the engine kv-aof has one/,
+  });
 });
 
 t.test("BGREWRITEAOF while one runs is refused; INFO tells what Redis tells", async (t) => {

@@ -5,6 +5,7 @@ import { FAULT_COLUMNS, faultSums, findingsText, MODEL_COLUMNS, recoveryTexts, s
 import type { CampaignRow, FaultRow } from "./campaign-rows.ts";
 import type { CampaignState } from "./campaign-state.ts";
 import {
+  notReached,
   policiesOf,
   type RowVerdict,
   rowsOf,
@@ -24,6 +25,8 @@ export function campaignJson(state: CampaignState): unknown {
     kind: "campaign",
     plan,
     distinctStates: state.states,
+    seeds: [...state.seeds],
+    notReached: notReached(state),
     sums,
     rows: [...state.rows.values()].map((row) => {
       const { faults, owed } = modelOf(row.model);

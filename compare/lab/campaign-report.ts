@@ -5,6 +5,7 @@ import { addRow, type CampaignRow, type FaultRow, type RecoveryRow } from "./cam
 import type { CampaignState } from "./campaign-state.ts";
 import {
   isCampaignBroken,
+  notReached,
   policiesOf,
   type RowVerdict,
   rowsOf,
@@ -179,13 +180,15 @@ export function sumsText(state: CampaignState, style: Style): string[] {
   const { sums, plan } = state;
   const what = isCampaignBroken(state) ? paint(style, RED, "BROKEN") : paint(style, GREEN, "kept  ");
   const faults = `faults injected ${count(sums.faults)} times into ${count(sums.faultRuns)} of the ${count(sums.runs)} runs`;
+  const missing = notReached(state);
   const told = [
     `${count(state.states)} distinct disks, ${count(sums.crashes)} crashes judged, ${count(sums.runs)} runs`,
     `${count(sums.recoveries)} recoveries (the others differ only where recovery does not look), ${count(sums.nested)} ` +
       "disks that a crashed recovery left",
     plan.faultsOneIn === 0 ? "no faults injected (--faults 0)" : faults,
+    ...(missing.length === 0 ? [] : [`not reached: ${missing.join("; ")}`]),
     `${rateText(state)}; ${(sums.wallMs / 1000).toFixed(0)} s`,
-    `again: --campaign ${state.states} --seed ${plan.seed} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
+    `again: --campaign ${state.states} --seed ${[...state.seeds].join(" and ")} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
       `--faults ${plan.faultsOneIn} --models ${plan.models.join(",")} --workloads ${plan.workloads.join(",")}`,
   ];
   const lines = told.flatMap((text) => wrapped(text, 8, style));

@@ -22,7 +22,14 @@ import {
 import { dirname } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { addRow, type CampaignRow, type CheckRow, type FaultRow, type RecoveryRow } from "./campaign-rows.ts";
-import type { CampaignFinding, CampaignPlan, ChunkResult, Sums } from "./campaign-work.ts";
+import {
+  type CampaignFinding,
+  type CampaignPlan,
+  type ChunkResult,
+  chunkOf,
+  runsOf,
+  type Sums,
+} from "./campaign-work.ts";
 
 const VERSION = 2;
 const FINDINGS_KEPT = 20;
@@ -58,6 +65,10 @@ export class CampaignState {
   readonly checkRows = new Map<string, CheckRow>();
   readonly faultRows = new Map<string, FaultRow>();
   readonly findings: CampaignFinding[] = [];
+  /** The runs of all chunks that are done, by name. */
+  readonly runs = new Set<string>();
+  /** More than one when others were merged into it. */
+  readonly seeds = new Set<number>();
   readonly #digests = new Set<number>();
   /** Digests in the file, and those that are not. */
   #saved = 0;
@@ -65,6 +76,7 @@ export class CampaignState {
 
   constructor(plan: CampaignPlan) {
     this.plan = plan;
+    this.seeds.add(plan.seed);
   }
 
   /** Distinct disks. */
@@ -74,11 +86,16 @@ export class CampaignState {
 
   add(chunk: number, result: ChunkResult): void {
     if (this.chunks.has(chunk)) return;
-    this.chunks.add(chunk);
+    this.#note(chunk);
     this.#addSums(result.sums);
     this.#addRows(result);
     for (const finding of result.findings) if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
     for (const digest of result.digests) this.#addDigest(digest);
+  }
+
+  #note(chunk: number): void {
+    this.chunks.add(chunk);
+    for (const run of runsOf(chunkOf(this.plan, chunk))) this.runs.add(run);
   }
 
   #addDigest(digest: number): void {
@@ -87,13 +104,21 @@ export class CampaignState {
     this.#unsaved.push(digest);
   }
 
-  /** Adds what another campaign of the same plan has done; they must not have run the same chunks. */
+  /**
+   * Adds what another campaign has done, whose plan is the same but for the seed. They must not have run the same: what both
+   * have would count twice. For reports: a campaign that others were merged into is not gone on with.
+   */
   merge(other: CampaignState): void {
-    if (JSON.stringify(other.plan) !== JSON.stringify(this.plan))
-      throw new UsageError("the campaigns have other plans");
-    const both = [...other.chunks].find((chunk) => this.chunks.has(chunk));
-    if (both !== undefined) throw new UsageError(`both campaigns have run chunk ${both}: divide them with --shard`);
-    for (const chunk of other.chunks) this.chunks.add(chunk);
+    if (JSON.stringify({ ...other.plan, seed: 0 }) !== JSON.stringify({ ...this.plan, seed: 0 })) {
+      throw new UsageError(
+        "the campaigns have other plans: merge those of equal policies, models, workloads and flags",
+      );
+    }
+    const both = [...other.runs].find((run) => this.runs.has(run));
+    if (both !== undefined)
+      throw new UsageError(`both campaigns have run ${both}: divide them with --shard, or by seed`);
+    for (const run of other.runs) this.runs.add(run);
+    for (const seed of other.seeds) this.seeds.add(seed);
     this.#addSums(other.sums);
     this.#addRows(other.#plainRows());
     this.findings.push(...other.findings.slice(0, FINDINGS_KEPT - this.findings.length));
@@ -161,7 +186,7 @@ export class CampaignState {
     }
     if (file.version !== VERSION) throw new UsageError(`${path} is of version ${file.version}, not ${VERSION}`);
     const state = new CampaignState(file.plan);
-    for (const chunk of file.chunks) state.chunks.add(chunk);
+    for (const chunk of file.chunks) state.#note(chunk);
     Object.assign(state.sums, file.sums);
     state.#addRows(file);
     state.findings.push(...file.findings);

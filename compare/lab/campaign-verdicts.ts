@@ -3,6 +3,7 @@ import { POLICIES, type Policy } from "../policy.ts";
 import type { AnyRow, CampaignRow, FaultRow } from "./campaign-rows.ts";
 import type { CampaignState } from "./campaign-state.ts";
 import { modelOf } from "./models/index.ts";
+import { canRun } from "./workloads.ts";
 
 /**
  * Kept; refused to start where everything is promised (unavailable: neither safe nor lost); broken; the medium's damage was
@@ -49,6 +50,21 @@ export function policiesOf(state: CampaignState): Policy[] {
 
 export function rowsOf<Row extends AnyRow>(rows: ReadonlyMap<string, Row>, { engine, name }: Policy): Row[] {
   return [...rows.values()].filter((row) => row.engine === engine && row.policy === name);
+}
+
+/** What the campaign was to explore and has not reached: it ends when it has seen enough disks. */
+export function notReached({ plan, runs }: CampaignState): string[] {
+  const reached = new Set([...runs].map((run) => run.slice(0, run.lastIndexOf(":"))));
+  return plan.policies.flatMap((policy) => {
+    const engine = policy.startsWith("aof:") ? "aof" : "wal";
+    const missing = plan.workloads.filter(
+      (workload) => canRun(engine, workload) && !reached.has(`${policy}:${workload}`),
+    );
+    if (missing.length === 0) return [];
+    return [
+      `kv-${policy.replace(":", " ")} ${missing.length === plan.workloads.length ? "(at all)" : missing.join(", ")}`,
+    ];
+  });
 }
 
 /** What an engine does not promise under the models of a campaign, in words. */

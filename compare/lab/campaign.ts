@@ -36,7 +36,7 @@ export interface CampaignOptions {
   readonly faultsOneIn?: number | undefined;
 }
 
-const SAVE_EVERY_MS = 2000;
+const SAVE_EVERY_MS = 1000;
 
 /** Runs a campaign, or goes on with the one in the state file. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignState> {
@@ -86,7 +86,8 @@ class CampaignRunner {
   /** The chunk that is added next, and the one that is handed out next. */
   #nextToAdd: number;
   #nextToHand: number;
-  #savedAt = this.#started;
+  /** The first chunk is saved at once. */
+  #savedAt = Number.NEGATIVE_INFINITY;
 
   constructor(state: CampaignState, options: CampaignOptions, progress: Progress) {
     this.#state = state;
@@ -149,6 +150,7 @@ class CampaignRunner {
   #take(chunk: number, result: ChunkResult): void {
     const before = this.#state.states;
     this.#early.set(chunk, result);
+    if (chunk !== this.#nextToAdd) return;
     for (let next = this.#early.get(this.#nextToAdd); next !== undefined && !this.#isOver; ) {
       this.#early.delete(this.#nextToAdd);
       this.#state.add(this.#nextToAdd, next);

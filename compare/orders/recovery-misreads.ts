@@ -8,7 +8,8 @@
  *     rolls forward        whatever reached prepare is taken for committed: a crash between prepare and binlog leaves
  *                          transactions in the engine that the binlog lacks
  *
- * The parts are the engine's own; recovery reads one of the two marks in the space header where it should read the other.
+ * The parts are the engine's own; recovery reads one of the two marks in the space header where it should read the other. It
+ * does not know either that the policy was redo first: else it would find that the logs do not fit, and refuse.
  */
 import type { Config } from "../../common/config.ts";
 import type { Host } from "../../common/host.ts";
@@ -23,8 +24,10 @@ function misreading(host: Host, config: Config, mark: Mark, as: Mark): WalEngine
   const recover = engine.recover.bind(engine);
   engine.recover = () => {
     Object.defineProperty(header, mark, { get: () => header[as], configurable: true });
+    Object.defineProperty(header, "redoIsFirst", { get: () => false, configurable: true });
     const recovery = recover();
     Reflect.deleteProperty(header, mark);
+    Reflect.deleteProperty(header, "redoIsFirst");
     return recovery;
   };
   return engine;

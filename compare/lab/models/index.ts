@@ -4,7 +4,7 @@ import { bitRot, misdirected } from "./damage.ts";
 import { dropped } from "./dropped.ts";
 import { ext4Like } from "./ext4-like.ts";
 import { kill } from "./kill.ts";
-import { lyingFsync } from "./lying-fsync.ts";
+import { lyingFsync, lyingFsyncOfPages } from "./lying-fsync.ts";
 import type { ModelOptions, PersistenceModel } from "./model.ts";
 import { garbage, posixWeak } from "./posix-weak.ts";
 import { prefix } from "./prefix.ts";
@@ -17,6 +17,7 @@ const MAKERS: Readonly<Record<string, (options: ModelOptions) => PersistenceMode
   "posix-weak": posixWeak,
   garbage,
   "lying-fsync": lyingFsync,
+  "lying-fsync-of-pages": lyingFsyncOfPages,
   "bit-rot": bitRot,
   misdirected,
 };

@@ -2,14 +2,24 @@
  * A disk that lies: one of the syncs that it answered did nothing (a cache without power that ignores flushes), and the
  * power fails. Everything else is as in `dropped`. No order of steps survives this with every acknowledged write; what is
  * owed is that nothing else is served than an older state, whole.
+ *
+ * A lie about a data page is another matter: the checkpoint has passed what redo knew of it, and the older page has a checksum that
+ * is right. Nobody can tell, neither here nor in InnoDB, so that lies about pages are a model of their own.
  */
 import type { DiskOperation } from "../../../common/disk/recording-disk.ts";
+import { SPACE_PATH } from "../../../kv-wal/tablespace.ts";
 import type { DiskImage } from "../disk-image.ts";
 import { PendingDisk } from "../pending-disk.ts";
+import type { StateSpace } from "../state-space.ts";
 import type { Moment, PersistenceModel } from "./model.ts";
 
 /** An older lie is mostly made good by a later sync of the same file. */
 const SYNCS_DOUBTED = 16;
+
+/** Files of pages that are overwritten in place. */
+function hasPages(path: string): boolean {
+  return path === SPACE_PATH;
+}
 
 export function lyingFsync(): PersistenceModel {
   return {
@@ -21,16 +31,33 @@ export function lyingFsync(): PersistenceModel {
       wal: "nothing acknowledged is promised: an older state, whole, or a refusal that names what does not fit",
     },
     faults:
-      `One of the last ${SYNCS_DOUBTED} syncs that the disk answered did nothing. The power fails; what no other sync has ` +
-      "covered is gone.",
-    spaces: (moment) => [lieSpace(moment)],
+      `One of the last ${SYNCS_DOUBTED} syncs of logs and names that the disk answered did nothing. The power fails; what no ` +
+      "other sync has covered is gone.",
+    spaces: (moment) => [lieSpace(moment, (path) => !hasPages(path))],
   };
 }
 
-function lieSpace({ operations, base }: Moment) {
+export function lyingFsyncOfPages(): PersistenceModel {
+  return {
+    name: "lying-fsync-of-pages",
+    crash: "power",
+    owed: { aof: "notice", wal: "stability" },
+    unpromised: {
+      wal:
+        "the checkpoint has passed a page that was not written; the older page in its place has a checksum that is right, so data " +
+        "of different times are served; InnoDB does the same",
+    },
+    faults: `One of the last ${SYNCS_DOUBTED} syncs of the tablespace did nothing. The power fails; what no other sync has covered is gone.`,
+    spaces: (moment) => [lieSpace(moment, hasPages)],
+  };
+}
+
+function lieSpace({ operations, base }: Moment, mayLie: (path: string) => boolean): StateSpace {
   const lies: number[] = [];
   for (let index = operations.length - 1; index >= 0 && lies.length < SYNCS_DOUBTED; index--) {
-    if (operations[index]?.kind === "sync-end" || operations[index]?.kind === "sync-dir") lies.push(index);
+    const operation = operations[index];
+    const isSync = operation?.kind === "sync-end" || operation?.kind === "sync-dir";
+    if (isSync && mayLie(operation.path)) lies.push(index);
   }
   const named = (index: number): string =>
     `the sync of ${operations[index]?.path || "the data folder"} (${index}) lied`;

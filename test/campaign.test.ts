@@ -1,0 +1,100 @@
+/**
+ * Campaigns of the lab as a person runs them: killed by SIGKILL and gone on with, divided and merged, in every form of
+ * output; and what they say about faults, of calls and of the medium.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { PLAIN_ENV, PROGRAM, twolog } from "./support/program.ts";
+
+const CAMPAIGN = ["compare", "--engine", "wal", "--policy", "2/1", "--workloads", "counters,append"];
+const SMALL = ["--models", "kill,dropped", "--again", "64", "--deeper", "0", "--faults", "3"];
+
+interface Result {
+  readonly distinctStates: number;
+  readonly sums: Record<string, number>;
+  readonly rows: readonly { readonly model: string; readonly crashes: number; readonly verdict: string }[];
+  readonly [field: string]: unknown;
+}
+
+/** Everything but what depends on time, and on what a worker happened to know. */
+function lasting({ sums, checkRows: _, ...rest }: Result): unknown {
+  const { cpuMs: _cpu, wallMs: _wall, recoveries: _recoveries, ...counts } = sums;
+  return { ...rest, counts };
+}
+
+function resultIn(path: string): Result {
+  return JSON.parse(readFileSync(path, "utf8")) as Result;
+}
+
+/** Kills the campaign with SIGKILL as soon as it has saved more than there was. */
+async function killWhenSaved(child: ChildProcess, state: string): Promise<void> {
+  const ended = once(child, "close");
+  const saved = (): string => (existsSync(state) ? readFileSync(state, "utf8") : "");
+  const before = saved();
+  while (saved() === before && child.exitCode === null) await new Promise((done) => setTimeout(done, 10));
+  child.kill("SIGKILL");
+  await ended;
+}
+
+t.test("a campaign that is killed twice and gone on with ends as one that was not", async (t) => {
+  const folder = t.testdir();
+  const [state, resumed, whole] = ["state", "resumed.json", "whole.json"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const args = [...CAMPAIGN, ...SMALL, "--seed", "4", "--campaign", "1000"];
+  for (let kills = 0; kills < 2; kills++) {
+    const all = [PROGRAM, ...args, "--state", state, "--workers", "2"];
+    const child = spawn(process.execPath, all, { env: PLAIN_ENV, stdio: "ignore" });
+    t.teardown(() => child.kill("SIGKILL"));
+    await killWhenSaved(child, state);
+    t.equal(child.signalCode, "SIGKILL", "it was in the middle");
+  }
+  const saved = JSON.parse(readFileSync(state, "utf8")) as { readonly chunks: readonly number[] };
+  t.ok(saved.chunks.length > 0, `${saved.chunks.length} chunks were saved`);
+  t.equal(twolog(...args, "--state", state, "--json", resumed).status, 0);
+  t.equal(twolog(...args, "--workers", "1", "--json", whole).status, 0);
+  t.same(lasting(resultIn(resumed)), lasting(resultIn(whole)), "whatever the kills, and however many the workers");
+  t.ok(resultIn(whole).distinctStates >= 1000);
+  t.match(twolog(...args, "--seed", "5", "--state", state), { status: 1, stderr: /belongs to another campaign/ });
+});
+
+t.test("several machines: shards and ranges of seeds merge, and nothing counts twice", async (t) => {
+  const folder = t.testdir();
+  const small = [...CAMPAIGN, ...SMALL, "--campaign", "100"];
+  const shares = [
+    ["--shard", "1/2", "--seed", "4"],
+    ["--shard", "2/2", "--seed", "4"],
+    ["--shard", "1/2", "--seed", "1000"],
+  ];
+  const files = shares.map((share, index) => {
+    const file = join(folder, `state${index}`);
+    t.equal(twolog(...small, ...share, "--state", file, "--json", `${file}.json`).status, 0);
+    return file;
+  });
+  const merged = join(folder, "merged.json");
+  t.equal(twolog("compare", "--merge", ...files, "--json", merged).status, 0);
+  const parts = files.map((file) => resultIn(`${file}.json`));
+  const all = resultIn(merged);
+  const sum = (of: (part: Result) => number): number => parts.reduce((total, part) => total + of(part), 0);
+  t.equal(
+    all.sums["crashes"],
+    sum((part) => part.sums["crashes"] ?? 0),
+  );
+  t.equal(
+    all.rows[0]?.crashes,
+    sum((part) => part.rows[0]?.crashes ?? 0),
+  );
+  t.ok(all.distinctStates <= sum((part) => part.distinctStates), "a disk that two have seen is one");
+  t.ok(all.distinctStates > Math.max(...parts.map((part) => part.distinctStates)));
+  t.same(all["seeds"], [4, 1000]);
+  const [first = "", second = ""] = files;
+  t.match(twolog("compare", "--merge", first, second, first), {
+    status: 1,
+    stderr: /both campaigns have run wal:2\/1:/,
+  });
+});

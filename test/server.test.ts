@@ -122,6 +122,36 @@ t.test("requests and replies", async (t) => {
     t.equal((await client.until((received) => received.length >= expected)).length, expected);
   });
 
+  t.test("what comes while a command waits for a lock runs behind it, however much it is", async (t) => {
+    const server = await started(t);
+    const client = await server.client();
+    server.engine.lockedKey = "locked";
+    client.send(request("SET", "locked", "1"));
+    const count = 20_000;
+    client.send(request("INCR", "counter").repeat(count));
+    for (let i = 0; i < 10; i++) await settled();
+    t.equal(server.engine.waiting.length, 1, "it waits");
+    t.equal(server.engine.executed.length, 0, "so does all that was sent behind it");
+    server.engine.lockedKey = undefined;
+    server.engine.waiting[0]!.unblock();
+    const received = await client.until((received) => received.endsWith(`:${count}\r\n`));
+    t.match(received, /^\+OK\r\n:1\r\n:2\r\n/);
+  });
+
+  t.test("who leaves while his command waits for a lock is noticed at once", async (t) => {
+    const server = await started(t);
+    const [leaving, staying] = [await server.client(), await server.client()];
+    server.engine.lockedKey = "locked";
+    leaving.send(request("SET", "locked", "1"));
+    while (server.engine.waiting.length === 0) await settled();
+    leaving.socket.end();
+    await leaving.until(() => false);
+    t.ok(leaving.ended, "the server has closed the connection");
+    const clients = await staying.ask(request("CLIENT", "LIST"), "$1\r\n\r\n");
+    t.notMatch(clients, /id=\d+ .* cmd=set/);
+    t.same(server.engine.executed, [], "and its command never runs");
+  });
+
   t.test("client-output-buffer-limit closes a client that does not read", async (t) => {
     const server = await started(t, { "client-output-buffer-limit": "normal 1000000 0 0" });
     const client = await server.client();

@@ -2,7 +2,7 @@
  * One client: its bytes in, its commands in order, its replies out.
  *
  * Flow. A connection never does unbounded work in a turn and never piles up unbounded output; it *stalls* instead, that
- * is, it stops reading its socket and keeps what it has not parsed:
+ * is, it stops reading its socket (for a lock: when much has come) and keeps what it has not parsed:
  *
  *     stalled for   when                                                     goes on when
  *     "turn"        it has read INPUT_BYTES_PER_TURN in this turn            the next turn
@@ -129,6 +129,10 @@ export class Connection implements Caller, Session, Sender, Receiver {
     this.#reader.feed(chunk, length);
     this.#inputThisTurn += length;
     this.#unsettledInputBytes += length;
+    if (this.isBlocked) {
+      this.#keepWhileBlocked();
+      return;
+    }
     this.#join();
     this.#run();
     if (this.#stall !== undefined || this.#closed) return;
@@ -184,9 +188,16 @@ export class Connection implements Caller, Session, Sender, Receiver {
     this.kill();
   }
 
+  /** What comes while a command waits for a lock runs behind it. */
+  #keepWhileBlocked(): void {
+    this.#reader.keep();
+    if (this.#reader.bufferedBytes > INPUT_BYTES_PER_TURN) this.#transport.pause();
+  }
+
   #stallFor(reason: Stall): void {
     this.#reader.keep();
-    if (this.#stall === undefined) this.#transport.pause();
+    // One that waits for a lock goes on reading: otherwise it would not be noticed that its client has gone.
+    if (this.#stall === undefined && reason !== "lock") this.#transport.pause();
     this.#stall = reason;
     if (reason === "turn") this.#server.turn.next(this.#goOn);
     if (reason === "pause") this.#server.holdBack(this);

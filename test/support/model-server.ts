@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 import type { Bytes } from "../../common/bytes.ts";
 import type { Call } from "../../common/command/call.ts";
 import { invoke } from "../../common/command/invoke.ts";
+import type { Client } from "../../common/command/session.ts";
 import { COMMANDS } from "../../common/commands/table.ts";
 import { DirectiveConfig } from "../../common/config.ts";
 import { MemoryDisk } from "../../common/disk/memory-disk.ts";
@@ -29,6 +30,10 @@ export class ModelEngine implements Engine {
   /** What the next execute throws. */
   breakage: Error | undefined = undefined;
   closed = false;
+  /** Commands on this key wait for a lock. */
+  lockedKey: Bytes | undefined = undefined;
+  /** Those who wait. */
+  readonly waiting: Client[] = [];
   /** The arguments of everything executed. */
   readonly executed: Bytes[][] = [];
 
@@ -37,6 +42,10 @@ export class ModelEngine implements Engine {
   }
   execute(call: Call): boolean {
     if (this.breakage !== undefined) throw this.breakage;
+    if (this.lockedKey !== undefined && call.args[1] === this.lockedKey) {
+      this.waiting.push(call.session.client!);
+      return false;
+    }
     this.executed.push([...call.args]);
     invoke(call, call.command, call.args);
     return true;

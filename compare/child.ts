@@ -10,7 +10,7 @@ import { CorruptFile, UsageError } from "../common/errors.ts";
 import { RealHost, type Tracer } from "../common/host.ts";
 import { runServer } from "../common/server/run.ts";
 import { configFor, createEngine } from "./engines.ts";
-import { POLICIES } from "./policy.ts";
+import { policyOf } from "./policy.ts";
 import type { ChildPlan } from "./server-process.ts";
 
 function killAt(step: string, nth: number): Tracer {
@@ -21,8 +21,7 @@ function killAt(step: string, nth: number): Tracer {
 }
 
 async function main(plan: ChildPlan): Promise<void> {
-  const policy = POLICIES.find(({ engine, name }) => engine === plan.engine && name === plan.policy);
-  if (policy === undefined) throw new UsageError(`no policy ${plan.engine} ${plan.policy}`);
+  const policy = policyOf(plan.engine, plan.policy);
   const directives = { ...policy.directives, ...plan.directives, port: "0", bind: "127.0.0.1", dir: plan.folder };
   const config = configFor(policy.engine, directives);
   const tracer = plan.killAt && killAt(plan.killAt.step, plan.killAt.nth);

@@ -6,6 +6,7 @@
  * writes and syncs its redo log once a second (innodb_flush_log_at_timeout) unless a commit does it. The oracle adds the
  * time that the disk itself took.
  */
+import { UsageError } from "../common/errors.ts";
 
 export type EngineName = "aof" | "wal";
 export type CrashKind = "kill" | "power";
@@ -79,6 +80,13 @@ export const POLICIES: readonly Policy[] = [
   ),
   wal(0, 0, ONCE_A_SECOND, ONCE_A_SECOND, "redo stays in memory for up to a second; the binlog is left to the kernel"),
 ];
+
+/** The policy with that name. */
+export function policyOf(engine: EngineName, name: string): Policy {
+  const found = POLICIES.find((policy) => policy.engine === engine && policy.name === name);
+  if (found === undefined) throw new UsageError(`unknown policy '${name}' of engine ${engine}`);
+  return found;
+}
 
 /** What the policy promises about a crash of this kind. */
 export function promiseOf(policy: Policy, crash: CrashKind): DurabilityPromise {

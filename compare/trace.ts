@@ -12,7 +12,7 @@ import type { Server } from "../common/server/server.ts";
 import { STEPS, type StepName } from "../common/steps.ts";
 import { configFor, createEngine } from "./engines.ts";
 import { encodeCommand, ReplyReadingTransport, serverOf } from "./in-process.ts";
-import { type EngineName, POLICIES, type Policy } from "./policy.ts";
+import { type EngineName, type Policy, policyOf } from "./policy.ts";
 import { makeFolder, removeFolder } from "./server-process.ts";
 
 export interface TraceOptions {
@@ -54,8 +54,8 @@ export async function runTrace(commandLine: string, options: TraceOptions): Prom
   const command = parse(commandLine);
   const before = (options.before ?? []).map(parse);
   const traces = [
-    await traceOn(findPolicy("aof", options.aof ?? "always"), before, command),
-    await traceOn(findPolicy("wal", options.wal ?? "1/1"), before, command),
+    await traceOn(policyOf("aof", options.aof ?? "always"), before, command),
+    await traceOn(policyOf("wal", options.wal ?? "1/1"), before, command),
   ];
   const output =
     options.json === true
@@ -69,12 +69,6 @@ function parse(line: string): Bytes[] {
   const words = splitArguments(fromText(line));
   if (words === undefined || words.length === 0) throw new UsageError(`not a command: '${line}'`);
   return words;
-}
-
-function findPolicy(engine: EngineName, name: string): Policy {
-  const policy = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
-  if (policy === undefined) throw new UsageError(`unknown policy '${name}' of engine ${engine}`);
-  return policy;
 }
 
 async function traceOn(policy: Policy, before: readonly Bytes[][], command: readonly Bytes[]): Promise<EngineTrace> {

@@ -8,12 +8,13 @@
  * standard error says why); 2 the command line was wrong.
  */
 import { readFileSync } from "node:fs";
-import { Command, type CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, type CommanderError, Option } from "commander";
 import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { benchCommand } from "./bench/bench-command.ts";
 import type { ClaimsOptions } from "./claims/run-claims.ts";
 import type { CompareOptions } from "./compare.ts";
 import { crashCommand } from "./crash-program/crash-command.ts";
+import { positiveInteger } from "./flag-values.ts";
 import { aofCommand, walCommand } from "./inspect-commands.ts";
 import { addLabOptions } from "./lab/lab-options.ts";
 import type { LabOptions } from "./lab/run-lab.ts";
@@ -25,12 +26,6 @@ const STATUS_USAGE = 2;
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
-  return value;
 }
 
 interface OriginalsFlags {

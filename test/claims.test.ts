@@ -10,9 +10,9 @@ import { observeCell, outcomeAt, quietWrite } from "../compare/claims/matrix.ts"
 import { CELLS, type Cell, outcomeText } from "../compare/claims/measured.ts";
 import { killedCases } from "../compare/claims/real-kill.ts";
 import { detailLines, runClaims, tableLines } from "../compare/claims/run-claims.ts";
-import { policyOf } from "../compare/claims/stage.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
+import { policyOf } from "../compare/policy.ts";
 
 const SIMULATED = { real: false };
 /** These take seconds each, or measure the machine: the command runs them. */

@@ -9,7 +9,7 @@ import { CrashStates } from "../compare/crash-states.ts";
 import { History } from "../compare/history.ts";
 import { hashCell } from "../compare/model.ts";
 import { judge, type Verdict } from "../compare/oracle.ts";
-import { type CrashKind, POLICIES, type Policy } from "../compare/policy.ts";
+import { type CrashKind, policyOf } from "../compare/policy.ts";
 import { SeededRandom } from "../compare/random.ts";
 import { ANY_OPERATION, ANY_ORDER, addVerdict, isBroken, newRow } from "../compare/survey.ts";
 import { summaryText, tableText } from "../compare/table.ts";
@@ -126,13 +126,8 @@ t.test("crash states", async (t) => {
 
 // The oracle. Client 0 and client 1 work, client 2 has opened the bank.
 
-function policy(engine: string, name: string): Policy {
-  const found = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
-  if (found === undefined) throw new Error("no such policy");
-  return found;
-}
-const ALWAYS = policy("aof", "always");
-const EVERYSEC = policy("aof", "everysec");
+const ALWAYS = policyOf("aof", "always");
+const EVERYSEC = policyOf("aof", "everysec");
 const SETUP_CLIENT = 2;
 
 const set = (key: string, value: string): Planned => ({ kind: "write", commands: [["SET", key, value]] });
@@ -325,7 +320,7 @@ t.test("table", async (t) => {
     const aof = newRow(ALWAYS, "power", ANY_ORDER, "A4");
     addVerdict(aof, refusal, "");
     t.notOk(isBroken(aof), "an AOF has no checksums");
-    const wal = newRow(policy("wal", "1/1"), "power", ANY_ORDER, "W12");
+    const wal = newRow(policyOf("wal", "1/1"), "power", ANY_ORDER, "W12");
     addVerdict(wal, refusal, "");
     t.ok(isBroken(wal), "redo, binlog and pages have them");
   });

@@ -7,7 +7,7 @@
 import t from "tap";
 import { STEPS } from "../common/steps.ts";
 import { type KillMoment, runKill } from "../compare/kill.ts";
-import { POLICIES, type Policy } from "../compare/policy.ts";
+import { type Policy, policyOf } from "../compare/policy.ts";
 import { makeFolder, removeFolder, StartRefused, startServer } from "../compare/server-process.ts";
 import { killText, SMALL } from "../compare/survey.ts";
 
@@ -15,12 +15,7 @@ const KILLS = Number(process.env["KILLS"] ?? 2);
 /** Every step comes within a second or two; on a machine that is busy with other things it may take its time. */
 const LOAD_MS = 60_000;
 
-function policy(engine: string, name: string): Policy {
-  const found = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
-  if (found === undefined) throw new Error("no such policy");
-  return found;
-}
-const STRICT = [policy("aof", "always"), policy("wal", "1/1")];
+const STRICT = [policyOf("aof", "always"), policyOf("wal", "1/1")];
 
 const kill = (under: Policy, seed: number, moment: KillMoment, again = false) =>
   runKill({ policy: under, seed, moment, clients: 3, loadMs: LOAD_MS, directives: SMALL[under.engine], again });

@@ -12,7 +12,7 @@ import { type CrashState, crashSomewhere, explore } from "../compare/explore.ts"
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createPageBeforeRedo } from "../compare/orders/page-before-redo.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
-import { POLICIES, type Policy } from "../compare/policy.ts";
+import { POLICIES, type Policy, policyOf } from "../compare/policy.ts";
 import type { SimulatedRun } from "../compare/simulated-run.ts";
 import { simulate } from "../compare/simulated-run.ts";
 import type { DiskWrapper } from "../compare/simulator.ts";
@@ -20,12 +20,6 @@ import { LATER, powerPlan, probe, SMALL } from "../compare/survey.ts";
 
 const SEEDS = Number(process.env["SEEDS"] ?? 2);
 const SIZE = { clients: 3, operations: 16 };
-
-function policy(engine: string, name: string): Policy {
-  const found = POLICIES.find((candidate) => candidate.engine === engine && candidate.name === name);
-  if (found === undefined) throw new Error("no such policy");
-  return found;
-}
 
 function run(under: Policy, seed: number, size = SIZE, create?: CreateEngine): SimulatedRun {
   return simulate({ ...powerPlan(under, seed, size, SMALL[under.engine]), ...(create && { create }) });
@@ -54,7 +48,7 @@ function digest(of: SimulatedRun): string {
 }
 
 t.test("the same seed gives the same run, byte for byte", async (t) => {
-  for (const under of [policy("aof", "everysec"), policy("wal", "2/1")]) {
+  for (const under of [policyOf("aof", "everysec"), policyOf("wal", "2/1")]) {
     const first = run(under, 3);
     t.ok(first.timeline.length > 200, `${first.timeline.length} events`);
     t.equal(digest(run(under, 3)), digest(first));
@@ -95,7 +89,7 @@ t.test("a crash at any disk operation breaks no promise", async (t) => {
 });
 
 t.test("a second life: crashed, recovered, loaded, and crashed again at any disk operation", async (t) => {
-  for (const under of [policy("aof", "always"), policy("wal", "1/1")]) {
+  for (const under of [policyOf("aof", "always"), policyOf("wal", "1/1")]) {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const base = crashSomewhere(run(under, seed), seed);
       const plan = { ...powerPlan(under, seed + 100, SIZE, SMALL[under.engine]), base };
@@ -115,10 +109,10 @@ t.test("a disk that fails: nothing is acknowledged that is not there (I6)", asyn
     { call: "write", code: "EIO" },
   ];
   for (const under of [
-    policy("aof", "always"),
-    policy("aof", "everysec"),
-    policy("wal", "1/1"),
-    policy("wal", "2/1"),
+    policyOf("aof", "always"),
+    policyOf("aof", "everysec"),
+    policyOf("wal", "1/1"),
+    policyOf("wal", "2/1"),
   ]) {
     for (const [index, fault] of faults.entries()) {
       // Behind what the start does to a new folder; everysec syncs so seldom that its first sync must do.
@@ -210,19 +204,19 @@ interface WrongOrder {
 const WRONG_ORDERS: readonly WrongOrder[] = [
   {
     name: "kv-aof replies before its fsync",
-    policy: policy("aof", "always"),
+    policy: policyOf("aof", "always"),
     create: (_name, host, config) => createReplyBeforeFsync(host, config),
     caughtAs: /power.*I1 lost write/,
   },
   {
     name: "kv-wal does not sync its binlog",
-    policy: policy("wal", "1/1"),
+    policy: policyOf("wal", "1/1"),
     create: (_name, host, config) => createBinlogNotSynced(host, config),
     caughtAs: /power.*I1 lost write/,
   },
   {
     name: "kv-wal writes a page before its redo",
-    policy: policy("wal", "2/1"),
+    policy: policyOf("wal", "2/1"),
     create: (_name, host, config) => createPageBeforeRedo(host, config),
     caughtAs: /power.*I[0-9] (torn transaction|hole|wrong sum|invented data|refused)/,
   },
@@ -233,7 +227,7 @@ class WithoutFolderSync extends FaultyDisk {
   override syncDir(): void {}
 }
 
-for (const under of [policy("aof", "always"), policy("wal", "1/1")]) {
+for (const under of [policyOf("aof", "always"), policyOf("wal", "1/1")]) {
   t.test(`caught: kv-${under.engine} on a disk whose folders nobody syncs (I8)`, async (t) => {
     const of = simulate({
       ...powerPlan(under, 1, SIZE, SMALL[under.engine]),

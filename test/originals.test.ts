@@ -13,13 +13,10 @@ import { runOriginals } from "../compare/originals/originals.ts";
 import { ownEngine } from "../compare/originals/own-engine.ts";
 import { KILL_LOAD, killAt, killPlaces } from "../compare/originals/real-kills.ts";
 import { recordRun } from "../compare/originals/recorded-run.ts";
-import { POLICIES, type Policy } from "../compare/policy.ts";
+import { type Policy, policyOf } from "../compare/policy.ts";
 import { SeededRandom } from "../compare/random.ts";
 import { makeFolder } from "../compare/server-process.ts";
 
-function policyOf(engine: string, name: string): Policy {
-  return POLICIES.find((policy) => policy.engine === engine && policy.name === name) as Policy;
-}
 const ALWAYS = policyOf("aof", "always");
 const STRICT = policyOf("wal", "1/1");
 

@@ -7,6 +7,7 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../common/errors.ts";
+import { positiveInteger } from "../flag-values.ts";
 import {
   BENCH_POLICIES,
   type BenchPolicy,
@@ -30,12 +31,6 @@ interface BenchFlags {
   seconds: number;
   beyondPool?: true;
   poolMegabytes: number;
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
-  return value;
 }
 
 function pipelines(text: string): number[] {

@@ -3,7 +3,7 @@ import type { Config } from "../../common/config.ts";
 import type { Engine } from "../../common/engine.ts";
 import type { Host } from "../../common/host.ts";
 import type { StepName } from "../../common/steps.ts";
-import { type EngineName, POLICIES, type Policy } from "../policy.ts";
+import { type EngineName, type Policy, policyOf } from "../policy.ts";
 import type { DiskWrapper, TimelineEvent } from "../simulator.ts";
 import { CarelessDisk, type Habits } from "./careless-disk.ts";
 import type { DiskState, Hunt } from "./hunt.ts";
@@ -21,20 +21,16 @@ export interface Bug {
   readonly inLab?: "misses" | "accuses";
 }
 
-export const ALWAYS = policy("aof", "always");
-export const EVERYSEC = policy("aof", "everysec");
-export const KERNEL = policy("aof", "no");
-export const STRICT = policy("wal", "1/1");
-export const RELAXED = policy("wal", "2/1");
+export const ALWAYS = policyOf("aof", "always");
+export const EVERYSEC = policyOf("aof", "everysec");
+export const KERNEL = policyOf("aof", "no");
+export const STRICT = policyOf("wal", "1/1");
+export const RELAXED = policyOf("wal", "2/1");
 
 export const KILL: readonly DiskState[] = ["kill", "torn write"];
 export const POWER: readonly DiskState[] = ["power", "kept in order"];
 export const ALL: readonly DiskState[] = ["kill", "torn write", "power", "kept in order"];
 export const ANY: readonly DiskState[] = ["kill", "torn write", "power", "kept in order", "kept in any order"];
-
-function policy(engine: EngineName, name: string): Policy {
-  return POLICIES.find((one) => one.engine === engine && one.name === name)!;
-}
 
 /** The habits of one run: made anew for each, since some remember what they have done. */
 export type MakeHabits = (later: (run: () => void) => void) => Habits;

@@ -1,10 +1,10 @@
 /** Claims about what Redis's policies lose: A5 to A8. */
 
-import type { CrashKind } from "../policy.ts";
+import { type CrashKind, policyOf } from "../policy.ts";
 import { aofCase, type Case, type Claim } from "./claim.ts";
 import { casesOf } from "./matrix.ts";
 import { killedCases } from "./real-kill.ts";
-import { type Asked, policyOf, Stage, syncsOf } from "./stage.ts";
+import { type Asked, Stage, syncsOf } from "./stage.ts";
 
 const WRITE_EVERY_MS = 20;
 const LOAD_MS = 9000;

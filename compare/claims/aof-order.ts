@@ -1,10 +1,10 @@
 /** Claims about the order of steps in Redis, and what the reverse would cost: A1 to A4, A9, A12. */
 import { createAofEngine } from "../../kv-aof/engine.ts";
 import { createAofBeforeMemory } from "../orders/aof-before-memory.ts";
-import type { Policy } from "../policy.ts";
+import { type Policy, policyOf } from "../policy.ts";
 import { aofCase, type Case, type Claim } from "./claim.ts";
 import { setsPerSecond } from "./real-time.ts";
-import { type Asked, bytesOf, policyOf, Stage, type StageOptions, syncsOf } from "./stage.ts";
+import { type Asked, bytesOf, Stage, type StageOptions, syncsOf } from "./stage.ts";
 
 const AOF_FILES = "appendonlydir/";
 const ALWAYS = policyOf("aof", "always");

@@ -4,9 +4,10 @@ import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Database } from "../../common/keyspace/keyspace.ts";
 import { type CreateEngine, createEngine } from "../engines.ts";
 import { createNamedBeforeSealed } from "../orders/named-before-sealed.ts";
+import { policyOf } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import { aofCase, type Case, type Claim } from "./claim.ts";
-import { bytesOf, policyOf, Stage, syncsOf } from "./stage.ts";
+import { bytesOf, Stage, syncsOf } from "./stage.ts";
 
 const ALWAYS = policyOf("aof", "always");
 const INCREMENT = "appendonlydir/appendonly.aof.1.incr.aof";

@@ -14,10 +14,10 @@
  *     R5   as the background fsync begins   no step: the first sync of the increment behind the write
  */
 import type { StepName } from "../../common/steps.ts";
-import type { CrashKind, EngineName, Policy } from "../policy.ts";
+import { type CrashKind, type EngineName, type Policy, policyOf } from "../policy.ts";
 import type { Case } from "./claim.ts";
 import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING, seenAt } from "./measured.ts";
-import { type Asked, bytesOf, policyOf, Stage, type StageOptions } from "./stage.ts";
+import { type Asked, bytesOf, Stage, type StageOptions } from "./stage.ts";
 
 /** The step of ours after which a crash is a crash at this point; undefined: a moment after the reply. */
 export function stepOf(policy: Policy, point: string): StepName | undefined {

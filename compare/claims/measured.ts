@@ -10,8 +10,7 @@
  * The names of the points are explained below. f is flush_log_at_trx_commit, s is sync_binlog. At R5 the sync runs in a
  * thread of its own, which may begin before the reply leaves or after it.
  */
-import type { CrashKind, EngineName, Policy } from "../policy.ts";
-import { policyOf } from "./stage.ts";
+import { type CrashKind, type EngineName, type Policy, policyOf } from "../policy.ts";
 
 const MEASURED: Readonly<Record<string, string>> = {
   "aof always kill": "R0:.-O R1:.-N R2:.-N R3:A-N",

@@ -21,7 +21,7 @@ import type { StepName } from "../../common/steps.ts";
 import { CrashStates } from "../crash-states.ts";
 import { type CreateEngine, configFor, createEngine, type Directives } from "../engines.ts";
 import { encodeCommand, ReplyReadingTransport, serverOf } from "../in-process.ts";
-import { type CrashKind, type EngineName, POLICIES, type Policy } from "../policy.ts";
+import type { CrashKind, Policy } from "../policy.ts";
 import { type DiskWrapper, SimulatedHost, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
 import { SMALL } from "../survey.ts";
 
@@ -52,13 +52,6 @@ export interface Asked {
 }
 
 const ASK_LIMIT_MS = 60_000;
-
-/** The policy with that name. */
-export function policyOf(engine: EngineName, name: string): Policy {
-  const found = POLICIES.find((policy) => policy.engine === engine && policy.name === name);
-  if (found === undefined) throw new Error(`no policy ${engine} ${name}`);
-  return found;
-}
 
 /** Replies answer what was asked, in order. */
 class StageClient extends ReplyReadingTransport {

@@ -3,8 +3,9 @@ import { type Fault, FaultyDisk } from "../../common/disk/faulty-disk.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import { configFor } from "../engines.ts";
 import { keyspaceOfBinlog } from "../lab/binlog-agrees.ts";
+import { policyOf } from "../policy.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
-import { bytesOf, policyOf, Stage } from "./stage.ts";
+import { bytesOf, Stage } from "./stage.ts";
 
 const STRICT = policyOf("wal", "1/1");
 const CONFIG = configFor("wal", {});

@@ -3,7 +3,8 @@ import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
 import { hunt } from "../bugs/hunt.ts";
 import { ORDERS } from "../orders/orders.ts";
-import { type Asked, policyOf, Stage, type StageOptions } from "./stage.ts";
+import { policyOf } from "../policy.ts";
+import { type Asked, Stage, type StageOptions } from "./stage.ts";
 
 export const STRICT = policyOf("wal", "1/1");
 export const PAGE_BYTES = 16384;

@@ -1,8 +1,9 @@
 /** Claims about the order of one write in InnoDB: W1 to W3, W6, W13, W32. */
 import type { StepName } from "../../common/steps.ts";
+import { policyOf } from "../policy.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
 import { quietWrite } from "./matrix.ts";
-import { type Asked, bytesOf, policyOf, Stage } from "./stage.ts";
+import { type Asked, bytesOf, Stage } from "./stage.ts";
 
 const STRICT = policyOf("wal", "1/1");
 const SPACE = "wal/space";

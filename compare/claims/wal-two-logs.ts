@@ -1,10 +1,10 @@
 /** Claims about redo, binlog and what recovery makes of a transaction between the two: W4, W5, W7 to W12, W14 to W18. */
-import type { CrashKind } from "../policy.ts";
+import { type CrashKind, policyOf } from "../policy.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
 import { casesOf, quietWrite } from "./matrix.ts";
 import type { Cell, Outcome } from "./measured.ts";
 import { killedCases } from "./real-kill.ts";
-import { type Asked, bytesOf, policyOf, Stage } from "./stage.ts";
+import { type Asked, bytesOf, Stage } from "./stage.ts";
 
 const STRICT = policyOf("wal", "1/1");
 

@@ -3,22 +3,11 @@
  * runs.
  */
 import { availableParallelism } from "node:os";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { positiveInteger, wholeNumber } from "../flag-values.ts";
 import type { CrashFlags } from "./crash-program.ts";
 
 const MODELS = "kill,ext4-like,posix-weak";
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("Not a whole number.");
-  return value;
-}
-
-function positive(text: string): number {
-  const value = whole(text);
-  if (value === 0) throw new InvalidArgumentError("Not a positive number.");
-  return value;
-}
 
 /** The subcommand, for compare/twolog.ts. */
 export function crashCommand(): Command {
@@ -32,11 +21,11 @@ export function crashCommand(): Command {
       "shell command that exits with 0 when folder {dir} is fine; {acks}: the lines printed",
     )
     .option("--model <list>", "persistence models (compare/README.md)", MODELS)
-    .option("--states <n>", "folders to check, at most", positive, 1000)
-    .option("--seed <n>", "chooses among states where not all are checked", whole, 1)
-    .option("--jobs <n>", "checks at a time", positive, availableParallelism())
+    .option("--states <n>", "folders to check, at most", positiveInteger, 1000)
+    .option("--seed <n>", "chooses among states where not all are checked", wholeNumber, 1)
+    .option("--jobs <n>", "checks at a time", positiveInteger, availableParallelism())
     .option("--ignore <glob...>", "files that are not followed and not in the checked folders, such as shared memory")
-    .option("--timeout <seconds>", "a check that takes longer has failed", positive, 30)
+    .option("--timeout <seconds>", "a check that takes longer has failed", positiveInteger, 30)
     .option("--quiet", "do not pass on what the program prints")
     .option("--json <file>", "write the whole result to a file")
     .addHelpText(

@@ -1,16 +1,7 @@
 /** The flags of `twolog compare` that belong to the lab's campaigns and replays. */
 import { type Command, InvalidArgumentError } from "commander";
+import { positiveInteger, wholeNumber } from "../flag-values.ts";
 import { DEFAULT_AGAIN_ONE_IN, DEFAULT_DEEPER_ONE_IN, DEFAULT_FAULTS_ONE_IN } from "./campaign-defaults.ts";
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("Not a positive integer.");
-  return value;
-}
-
-function wholeNumber(text: string): number {
-  return text === "0" ? 0 : positiveInteger(text);
-}
 
 function list(text: string): string[] {
   return text.split(",");

@@ -7,7 +7,7 @@ import type { Config } from "../../common/config.ts";
 import type { Engine } from "../../common/engine.ts";
 import type { Host } from "../../common/host.ts";
 import type { DiskState, Hunt } from "../bugs/hunt.ts";
-import { type EngineName, POLICIES, type Policy } from "../policy.ts";
+import { type EngineName, type Policy, policyOf } from "../policy.ts";
 import type { Planned } from "../workload.ts";
 import { createAofBeforeMemory } from "./aof-before-memory.ts";
 import { createBinlogBeforePrepare } from "./binlog-before-prepare.ts";
@@ -30,12 +30,8 @@ export interface WrongOrder {
 
 type Create = (host: Host, config: Config) => Engine;
 
-function policy(engine: EngineName, name: string): Policy {
-  return POLICIES.find((one) => one.engine === engine && one.name === name)!;
-}
-
-const ALWAYS = policy("aof", "always");
-const STRICT = policy("wal", "1/1");
+const ALWAYS = policyOf("aof", "always");
+const STRICT = policyOf("wal", "1/1");
 const POWER: readonly DiskState[] = ["power"];
 const BOTH: readonly DiskState[] = ["kill", "power"];
 
@@ -103,7 +99,7 @@ export const ORDERS: readonly WrongOrder[] = [
     engine: "aof",
     question: "begin the next increment first, sync the last one second",
     answer: "what comes later may be on disk before what came earlier: a hole, where only an end may be missing",
-    hunt: running(policy("aof", "everysec"), createNamedBeforeSealed, ["power", "kept in order"], {
+    hunt: running(policyOf("aof", "everysec"), createNamedBeforeSealed, ["power", "kept in order"], {
       directives: { "auto-aof-rewrite-min-size": "1kb", "auto-aof-rewrite-percentage": "1" },
       partlyOneIn: 1,
     }),

@@ -167,7 +167,7 @@ export class Rewrite {
       case "syncing":
         return;
       case "clearing":
-        this.#clear();
+        this.#clear(end);
     }
   }
 
@@ -257,12 +257,14 @@ export class Rewrite {
   }
 
   /** 10. What cannot be removed stays history, and the next rewrite tries again. */
-  #clear(): void {
-    this.#rest();
+  #clear(end: number): void {
     try {
+      while (this.#files.shrinkHistory()) if (this.#host.clock.monotonic() >= end) return;
+      this.#rest();
       this.#files.prepareHistory();
     } catch (error) {
       if (!(error instanceof DiskFailure)) throw error;
+      this.#rest();
       this.#tell(`Cannot remove superseded append-only files: ${error.message}`);
       return;
     }

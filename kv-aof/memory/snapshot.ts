@@ -16,7 +16,7 @@
  * 3. A key that has expired at S and has not been removed is visited: the log has its DEL afterwards.
  * 4. A snapshot that is given up walks on without visiting, until every mark is set: only then may the next one begin.
  *
- * A large hash is visited at once, because its fields belong together in the file: 0.5 µs a field, 0.5 s for a million.
+ * A large hash is visited at once, because its fields belong together in the file: about a microsecond a field.
  */
 import { assert } from "../../common/assert.ts";
 import type { Bytes } from "../../common/bytes.ts";

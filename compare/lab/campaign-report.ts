@@ -188,11 +188,19 @@ export function sumsText(state: CampaignState, style: Style): string[] {
     plan.faultsOneIn === 0 ? "no faults injected (--faults 0)" : faults,
     ...(missing.length === 0 ? [] : [`not reached: ${missing.join("; ")}`]),
     `${rateText(state)}; ${(sums.wallMs / 1000).toFixed(0)} s`,
-    `again: --campaign ${state.states} --seed ${[...state.seeds].join(" and ")} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
+    `again: --campaign ${state.states}${policiesFlag(state)} --seed ${[...state.seeds].join(" and ")} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
       `--faults ${plan.faultsOneIn} --models ${plan.models.join(",")} --workloads ${plan.workloads.join(",")}`,
   ];
   const lines = told.flatMap((text) => wrapped(text, 8, style));
   return [`${what}  ${(lines[0] ?? "").trimStart()}`, ...lines.slice(1)];
+}
+
+/** The flags that choose the policies of the campaign. */
+function policiesFlag({ plan }: CampaignState): string {
+  const engines = [...new Set(plan.policies.map((policy) => policy.slice(0, policy.indexOf(":"))))];
+  const [policy = ""] = plan.policies;
+  const only = plan.policies.length === 1 ? ` --policy ${policy.slice(policy.indexOf(":") + 1)}` : "";
+  return engines.length === 1 ? ` --engine ${engines[0]}${only}` : "";
 }
 
 export function findingsText(state: CampaignState, style: Style): string[] {

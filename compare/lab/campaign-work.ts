@@ -86,7 +86,8 @@ const LIMITS: Readonly<Record<EngineName, EnumerationLimits>> = {
   wal: { exhaustive: 64, sampled: 24 },
 };
 const LONG_LIMITS = { exhaustive: 8, sampled: 6 };
-const CHECK_ONE_IN = 8;
+/** The checker of kv-wal reads every page. */
+const CHECK_ONE_IN: Readonly<Record<EngineName, number>> = { aof: 1, wal: 8 };
 /** Of a short run every fault is injected and every event from there on crashed; of others so many, after one event in so many. */
 const FAULTS_MAX = 24;
 const FAULT_CUT_ONE_IN = 8;
@@ -134,7 +135,8 @@ export class ChunkRunner {
     }
     const { policy } = chunk;
     const name = policyName(policy);
-    const subject = this.#subjects.get(name) ?? new Subject(planOf({ ...chunk, seed: 0 }), everyCheck(CHECK_ONE_IN));
+    const subject =
+      this.#subjects.get(name) ?? new Subject(planOf({ ...chunk, seed: 0 }), everyCheck(CHECK_ONE_IN[policy.engine]));
     this.#subjects.set(name, subject);
     return new ChunkRun(this.#plan, chunk, subject, this.#store).result();
   }

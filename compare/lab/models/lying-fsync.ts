@@ -33,7 +33,7 @@ export function lyingFsync(): PersistenceModel {
     faults:
       `One of the last ${SYNCS_DOUBTED} syncs of logs and names that the disk answered did nothing. The power fails; what no ` +
       "other sync has covered is gone.",
-    spaces: (moment) => [lieSpace(moment, (path) => !hasPages(path))],
+    spaces: (moment) => lieSpaces(moment, (path) => !hasPages(path)),
   };
 }
 
@@ -48,30 +48,30 @@ export function lyingFsyncOfPages(): PersistenceModel {
         "of different times are served; InnoDB does the same",
     },
     faults: `One of the last ${SYNCS_DOUBTED} syncs of the tablespace did nothing. The power fails; what no other sync has covered is gone.`,
-    spaces: (moment) => [lieSpace(moment, hasPages)],
+    spaces: (moment) => lieSpaces(moment, hasPages),
   };
 }
 
-function lieSpace({ operations, base }: Moment, mayLie: (path: string) => boolean): StateSpace {
+/** Nothing where nothing can have lied. */
+function lieSpaces({ operations, base }: Moment, mayLie: (path: string) => boolean): StateSpace[] {
   const lies: number[] = [];
   for (let index = operations.length - 1; index >= 0 && lies.length < SYNCS_DOUBTED; index--) {
     const operation = operations[index];
     const isSync = operation?.kind === "sync-end" || operation?.kind === "sync-dir";
     if (isSync && mayLie(operation.path)) lies.push(index);
   }
+  if (lies.length === 0) return [];
   const named = (index: number): string =>
     `the sync of ${operations[index]?.path || "the data folder"} (${index}) lied`;
   const dimension = {
     subject: "the syncs",
     path: "",
     values: ["kept", ...lies.map(named)],
-    lost: Math.min(1, lies.length),
+    lost: 1,
     operations: lies,
   };
-  return {
-    dimensions: lies.length === 0 ? [] : [dimension],
-    build: (choice: readonly number[]) => imageWithout(base, operations, lies[(choice[0] ?? 0) - 1]),
-  };
+  const build: StateSpace["build"] = (choice) => imageWithout(base, operations, lies[(choice[0] ?? 0) - 1]);
+  return [{ dimensions: [dimension], build }];
 }
 
 /** The durable image after the operations, one of which did nothing. */

@@ -5,10 +5,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { CLAIMS } from "../compare/claims/all.ts";
+import { type Case, type Judged, judgeClaim } from "../compare/claims/claim.ts";
 import type { Column } from "../compare/originals/crash-columns.ts";
 import { findingsOf } from "../compare/originals/explanations.ts";
 import { installedOriginals } from "../compare/originals/installed.ts";
 import { ONE_CHANGE, observeCells, shownText } from "../compare/originals/observed-cells.ts";
+import { observeClaims, SCENARIOS } from "../compare/originals/observed-claims.ts";
 import { runOriginals } from "../compare/originals/originals.ts";
 import { ownEngine } from "../compare/originals/own-engine.ts";
 import { KILL_LOAD, killAt, killPlaces } from "../compare/originals/real-kills.ts";
@@ -81,6 +84,26 @@ t.test("kv-wal, recorded by strace like the originals, shows every measured cell
   t.equal(cells.length, 16);
   for (const { cell, outcome, agrees } of cells)
     t.ok(agrees, `${cell.point} ${cell.crash}: ${shownText(cell, outcome)}`);
+});
+
+t.test("claims on the installed originals: what they show, and that a deviation is told", async (t) => {
+  const judged: Judged[] = [];
+  for (const claim of CLAIMS.filter(({ id }) => id in SCENARIOS)) judged.push(await judgeClaim(claim, { real: false }));
+  for (const { claim, cases } of judged) {
+    const known = new Set(cases.map(({ when }) => when));
+    const unknown = Object.keys(SCENARIOS[claim.id] ?? {}).filter((when) => !known.has(when));
+    t.same(unknown, [], `${claim.id}: every scenario has the name of a case`);
+  }
+  const zeros = judged.find(({ claim }) => claim.id === "A13") as Judged;
+  const [seen] = await observeClaims([zeros], () => {});
+  t.same(
+    seen?.cases.map(({ original }) => original),
+    ["refused", "refused"],
+  );
+  t.same(seen?.deviations, []);
+  const [first] = zeros.cases as [Case];
+  const [bent] = await observeClaims([{ ...zeros, cases: [{ ...first, measured: "1 2 3" }] }], () => {});
+  t.match(bent?.deviations, [/the installed original, behind a whole command: shows "refused", "1 2 3" was measured/]);
 });
 
 function column(crash: "kill" | "power", more: Partial<Column> = {}): Column {

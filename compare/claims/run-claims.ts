@@ -1,9 +1,11 @@
 /**
  * `twolog compare --claims`: every claim of the documents, run and judged; a table, then each claim with its cases. Exit
- * status 1 when an engine shows something else than was measured on the originals, where no improvement is stated.
+ * status 1 when an engine shows something else than was measured on the originals, where no improvement is stated; or, with
+ * --originals, when an installed original does. Exit status 2: it cannot be observed here.
  */
 import { writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
+import { recordingObstacle } from "../crash-program/strace.ts";
 import { CLAIMS } from "./all.ts";
 import { type Case, type Claim, type Judged, judgeClaim } from "./claim.ts";
 
@@ -13,14 +15,27 @@ export interface ClaimsOptions {
   readonly json?: string | undefined;
   /** Leave out what kills real processes or measures the machine. */
   readonly simulated?: boolean | undefined;
+  /** Show the installed redis-server and mariadbd as well, where they can be observed. */
+  readonly originals?: boolean | undefined;
 }
+
+const STATUS_CANNOT = 2;
 
 /** Runs and prints. Returns the exit status. */
 export async function runClaims(options: ClaimsOptions, print: (line: string) => void): Promise<number> {
   const chosen = choose(options.claim);
-  const judged: Judged[] = [];
+  const obstacle = options.originals === true ? recordingObstacle() : undefined;
+  if (obstacle !== undefined) {
+    print(`--originals: ${obstacle}`);
+    return STATUS_CANNOT;
+  }
+  let judged: Judged[] = [];
   const startedAt = performance.now();
   for (const claim of chosen) judged.push(await judgeClaim(claim, { real: options.simulated !== true }));
+  if (options.originals === true) {
+    const { observeClaims } = await import("../originals/observed-claims.ts");
+    judged = await observeClaims(judged, print);
+  }
   const seconds = (performance.now() - startedAt) / 1000;
   for (const line of tableLines(judged)) print(line);
   print("");
@@ -99,11 +114,13 @@ function groups(cases: readonly Case[]): string[][] {
   return [against.slice(0, CASES_SHOWN).map(caseLine), [`  … and ${kept} cases as the document says`]];
 }
 
-function caseLine({ engine, when, claimed, measured, observed, how, figure }: Case): string {
+function caseLine({ engine, when, claimed, measured, observed, how, figure, original }: Case): string {
   const sign = claimed === observed ? "+" : "-";
-  const original = measured === observed ? "as measured" : `measured: ${measured}`;
+  const truth = measured === observed ? "as measured" : `measured: ${measured}`;
+  const here =
+    original === undefined ? "" : original === measured ? ", and here on the original" : `, here: ${original}`;
   const more = [how === "simulated" ? "" : how, figure ?? ""].filter((text) => text !== "").join(", ");
-  return `${sign} ${engine}, ${when}: ${observed} (${original}${more === "" ? "" : `; ${more}`})`;
+  return `${sign} ${engine}, ${when}: ${observed} (${truth}${here}${more === "" ? "" : `; ${more}`})`;
 }
 
 /** How many claims hold, and how many say less than they seem to. */
@@ -116,19 +133,21 @@ export function summaryText(judged: readonly Judged[]): string {
   const notShown = count(({ cases }) => cases.length === 0);
   const partly = count(({ claim, cases }) => cases.length > 0 && claim.notShown !== undefined);
   const cases = judged.reduce((sum, one) => sum + one.cases.length, 0);
+  const seen = judged.flatMap((one) => one.cases).filter(({ original }) => original !== undefined);
   const deviating = count(({ deviations }) => deviations.length > 0);
   return [
     `${judged.length} claims, ${cases} cases: ${verdicts.join(", ")}`,
     `${notShown} not shown, ${partly} not in every part`,
+    ...(seen.length === 0 ? [] : [`${seen.length} cases observed on the installed originals, too`]),
     deviating === 0 ? "every case shows what was measured, or the stated improvement" : `${deviating} DEVIATE`,
   ].join("; ");
 }
 
 /** `version` changes when a field changes its meaning. */
 function writeJson(path: string, judged: readonly Judged[], seconds: number): void {
-  const claims = judged.map(({ claim, ...rest }) => {
+  const claims = judged.map(({ claim, cases, ...rest }) => {
     const { run: _run, ...row } = claim;
-    return { ...row, ...rest };
+    return { ...row, ...rest, cases: cases.map(({ cell: _cell, ...one }) => one) };
   });
   try {
     writeFileSync(path, `${JSON.stringify({ version: 1, seconds, claims }, null, 2)}\n`);

@@ -109,7 +109,8 @@ export function startRecording(plan: RecordPlan): Recorder {
   return { child, done, pid: () => childOf(child.pid) };
 }
 
-function childOf(pid: number | undefined): number | undefined {
+/** The first child of a process. */
+export function childOf(pid: number | undefined): number | undefined {
   try {
     const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ");
     return first === undefined || first === "" ? undefined : Number(first);

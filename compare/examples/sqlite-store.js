@@ -1,5 +1,5 @@
 /**
- * SQLite, through better-sqlite3 (npm install better-sqlite3): rows are inserted one by one, each commit is printed. The
+ * SQLite, through better-sqlite3 (npm install --no-save better-sqlite3@12.11.1): rows are inserted one by one, each commit is printed. The
  * second argument is the journal mode, the third `synchronous`:
  *
  *     twolog crash --dir /tmp/db --check 'node check-sqlite.js {dir} {acks}' -- node sqlite-store.js /tmp/db delete extra

@@ -12,6 +12,7 @@
  * allowed trait, the states that were chosen did not have it: their recordings differ in time.
  */
 
+import type { Cell, Outcome } from "../claims/measured.ts";
 import { type CrashKind, type EngineName, type Policy, promiseOf } from "../policy.ts";
 import type { Column } from "./crash-columns.ts";
 
@@ -100,6 +101,16 @@ function whyLost(policy: Policy, crash: CrashKind): string | undefined {
   if (policy.engine === "wal") return "The policy answers before what it needs is durable (W8, W15, W16).";
   if (crash === "power") return "The policy answers before it syncs (A5, A8).";
   return "While a background fsync runs, the write waits and the reply does not: what is only in memory dies (A6).";
+}
+
+/** Why a cell of ours is not as measured, although nothing is lost by it; undefined: nobody has explained it. */
+export function whyCellDiffers({ point, measured }: Cell, { told, inBinlog, value }: Outcome): string | undefined {
+  const isSame = inBinlog === measured.inBinlog && value === measured.value;
+  if (point !== "P4b" || !isSame || told !== true) return undefined;
+  return (
+    "With flush_log 2 MariaDB writes the commit mark before it answers. kv-wal answers first and writes the mark with the " +
+    "next redo, as both do with flush_log 1: the binlog has decided, the mark decides nothing (W3)."
+  );
 }
 
 /** All traits of both servers, each explained or not. */

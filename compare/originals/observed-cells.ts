@@ -7,6 +7,7 @@ import { CELLS, type Cell, type Outcome, outcomeText, seenAt } from "../claims/m
 import type { CrashPoints } from "../crash-program/crash-points.ts";
 import type { DiskImage } from "../lab/disk-image.ts";
 import { modelOf } from "../lab/models/index.ts";
+import { whyCellDiffers } from "./explanations.ts";
 import { type Load, type RecordedRun, writeOf } from "./recorded-run.ts";
 import type { Restarted } from "./server.ts";
 
@@ -15,10 +16,15 @@ export interface ObservedCell {
   /** Undefined: the recording has no such moment. */
   readonly outcome: Outcome | undefined;
   readonly agrees: boolean;
+  /** Why it does not, where that is known. */
+  readonly why: string | undefined;
 }
 
 /** The once-a-second work of a server with nothing to do is over by then. */
 const QUIET_MS = 3200;
+/** The logs of MariaDB and of kv-wal. */
+export const REDO = /^(ib_logfile0|wal\/redo\.\d+)$/;
+export const BINLOG = /^(wal\/)?binlog\.\d+$/;
 /** What is recorded for the cells. */
 export const ONE_CHANGE: Load = { writes: 1, gapMs: 0, restMs: QUIET_MS, earlier: "OLD" };
 
@@ -43,13 +49,15 @@ export async function observeCells(run: RecordedRun, workFolder: string): Promis
       place === undefined ? [] : modelOf(cell.crash === "kill" ? "kill" : "dropped").spaces(points.at(place.point));
     const image = space?.build([]);
     if (place === undefined || image === undefined) {
-      observed.push({ cell, outcome: undefined, agrees: false });
+      observed.push({ cell, outcome: undefined, agrees: false, why: undefined });
       continue;
     }
     const restarted = known.get(image.digest) ?? (await server.restart(image, recording.before, workFolder));
     known.set(image.digest, restarted);
     const outcome = seenAt(cell, outcomeOf(place, before, restarted));
-    observed.push({ cell, outcome, agrees: shownText(cell, outcome) === shownText(cell, cell.measured) });
+    const agrees = shownText(cell, outcome) === shownText(cell, cell.measured);
+    const why = agrees || server.isOriginal ? undefined : whyCellDiffers(cell, outcome);
+    observed.push({ cell, outcome, agrees, why });
   }
   return observed;
 }
@@ -71,7 +79,7 @@ function outcomeOf(place: Place, before: Restarted, restarted: Restarted): Outco
 }
 
 /** The first operation from `from` on that is of this kind, to a file with such a name. */
-function findOperation(points: CrashPoints, from: number, kind: string, file: RegExp): number | undefined {
+export function findOperation(points: CrashPoints, from: number, kind: string, file: RegExp): number | undefined {
   const index = points.operations.findIndex(
     (operation, at) => at >= from && operation.kind === kind && file.test(operation.path),
   );
@@ -79,7 +87,7 @@ function findOperation(points: CrashPoints, from: number, kind: string, file: Re
 }
 
 /** The point at which the reply leaves: everything before it is done. */
-function replyPoint(points: CrashPoints): number {
+export function replyPoint(points: CrashPoints): number {
   let point = 0;
   while (point < points.operations.length && points.printedAt(point) === 0) point++;
   return point;
@@ -111,32 +119,30 @@ const aofPlace: Finder = ({ points, from }, name) => {
 };
 
 const walPlace: Finder = ({ points, from, server }, name) => {
-  const redo = /^(ib_logfile0|wal\/redo\.\d+)$/;
-  const binlog = /^(wal\/)?binlog\.\d+$/;
-  const decided = findOperation(points, from, "write", binlog);
+  const decided = findOperation(points, from, "write", BINLOG);
   if (decided === undefined) return undefined;
   const reply = replyPoint(points);
   const isSynced = server.policy.name.endsWith("/1");
-  const synced = findOperation(points, decided, "sync-end", binlog);
+  const synced = findOperation(points, decided, "sync-end", BINLOG);
   const prepare = points.operations.findLastIndex(
-    (operation, at) => at < decided && operation.kind === "write" && redo.test(operation.path),
+    (operation, at) => at < decided && operation.kind === "write" && REDO.test(operation.path),
   );
   if (prepare < 0 && (name === "P0" || name === "P1")) return undefined;
   switch (name) {
     case "P0":
       return atEntry(points, prepare);
     case "P1":
-      return atEntry(points, findOperation(points, prepare, "sync-start", redo));
+      return atEntry(points, findOperation(points, prepare, "sync-start", REDO));
     case "P2":
       return atEntry(points, decided);
     case "P3":
-      return atEntry(points, findOperation(points, decided, "sync-start", binlog));
+      return atEntry(points, findOperation(points, decided, "sync-start", BINLOG));
     case "P4": {
       const done = isSynced ? synced : decided;
       return done === undefined ? undefined : { point: done + 1, printed: 0 };
     }
     case "P4b":
-      return atEntry(points, findOperation(points, decided, "write", redo));
+      return atEntry(points, findOperation(points, decided, "write", REDO));
     case "P5":
       return { point: reply, printed: 0 };
     case "P6":

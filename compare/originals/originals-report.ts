@@ -74,7 +74,10 @@ function findingLines(pairs: readonly Pair[]): string[] {
 function cellTable({ cells, pairs }: Pick<OriginalsResult, "cells" | "pairs">): string[] {
   const rows = cells.map(({ original, twin }) => {
     const { cell: of } = original;
-    const shown = (one: ObservedCell): string => (one.agrees ? "the same" : `DEVIATES: ${shownText(of, one.outcome)}`);
+    const shown = (one: ObservedCell): string => {
+      if (one.agrees) return "the same";
+      return `${one.why === undefined ? "DEVIATES" : "explained"}: ${shownText(of, one.outcome)}`;
+    };
     const when = `${of.point}, ${of.crash === "kill" ? "killed" : "power loss"} ${POINT_MEANING[of.point] ?? ""}`;
     return [of.policy.name, when, shownText(of, of.measured), shown(original), shown(twin)];
   });
@@ -100,9 +103,10 @@ export function verdictLine({ pairs, cells, kills, seconds }: OriginalsResult): 
   const unexplained = findings.filter(({ why }) => why === undefined).length;
   const count = (server: "original" | "twin"): string =>
     `${cells.filter((one) => one[server].agrees).length} of ${cells.length}`;
+  const explained = cells.filter(({ twin }) => twin.why !== undefined).length;
   return [
     `${states} folders restarted, ${findings.length} findings, ${unexplained} of them unexplained`,
-    `measured cells that come out the same: ${count("original")} on the originals, ${count("twin")} on ours`,
+    `measured cells that come out the same: ${count("original")} on the originals, ${count("twin")} on ours, ${explained} explained`,
     `${kills.length} real kills, ${kills.filter(({ broken, reached }) => broken === "" && reached).length} as promised; ${seconds.toFixed(0)} s`,
   ].join("\n");
 }
@@ -116,7 +120,7 @@ export function originalsJson({ pairs, cells, kills, missing, seconds }: Origina
     cells: cells.map(({ original, twin }) => ({
       policy: original.cell.policy.name,
       ...{ point: original.cell.point, crash: original.cell.crash, measured: original.cell.measured },
-      ...{ original: original.outcome, twin: twin.outcome, agrees: original.agrees && twin.agrees },
+      ...{ original: original.outcome, twin: twin.outcome, agrees: original.agrees && twin.agrees, why: twin.why },
     })),
   };
 }

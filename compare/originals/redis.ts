@@ -27,7 +27,7 @@ export async function redisSession(where: { readonly path: string } | { readonly
   };
 }
 
-async function redisConnection(where: { readonly path: string } | { readonly port: number }): Promise<Redis> {
+export async function redisConnection(where: { readonly path: string } | { readonly port: number }): Promise<Redis> {
   const redis = new Redis({
     ...where,
     lazyConnect: true,

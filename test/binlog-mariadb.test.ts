@@ -45,7 +45,8 @@ class MariaDb {
 
   async ready(): Promise<void> {
     while (this.#client("SELECT 1;").status !== 0) {
-      if (this.#child.exitCode !== null) throw new Error(`mariadbd has ended with ${this.#child.exitCode}`);
+      const ended = this.#child.exitCode ?? this.#child.signalCode;
+      if (ended !== null) throw new Error(`mariadbd has ended with ${ended}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -11,6 +11,7 @@ import type { Host } from "../../common/host.ts";
 import { Type } from "../../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 import type { StepName } from "../../common/steps.ts";
+import { encodeCommand } from "../../compare/in-process.ts";
 import { AOF_DIRECTIVES } from "../../kv-aof/directives.ts";
 import { type AofEngine, createAofEngine } from "../../kv-aof/engine.ts";
 import { CommandRunner, pseudoRandom } from "./command-runner.ts";
@@ -150,7 +151,5 @@ export function withFile(disk: MemoryDisk, path: string, bytes: Uint8Array): Mem
 
 /** Commands as the file has them. */
 export function aofText(...lines: string[]): Buffer {
-  const encode = (words: string[]): string =>
-    `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`;
-  return Buffer.from(lines.map((line) => encode(line.split(" "))).join(""), "latin1");
+  return Buffer.from(lines.map((line) => encodeCommand(line.split(" "))).join(""), "latin1");
 }

@@ -15,6 +15,7 @@ import type { Engine, InfoSection, Recovery } from "../../common/engine.ts";
 import { type Clock, RealHost } from "../../common/host.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 import { type Running, type RunOptions, runServer } from "../../common/server/run.ts";
+import { encodeCommand } from "../../compare/in-process.ts";
 import { ModelKeyspace } from "./model-keyspace.ts";
 
 type Done = (failure: Error | undefined) => void;
@@ -134,7 +135,7 @@ export class RawClient {
 
 /** A request as clients write it. */
 export function request(...args: Bytes[]): Bytes {
-  return `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+  return encodeCommand(args);
 }
 
 export class ModelServer {

@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Bytes } from "../../common/bytes.ts";
+import { encodeCommand } from "../../compare/in-process.ts";
 import { type Reply, ReplyReader } from "./replies.ts";
 
 /** Whether redis-server is installed. In CI it must be: there, its absence is an error. */
@@ -44,8 +45,7 @@ export class RedisServer {
   }
 
   run(args: readonly Bytes[]): Promise<Reply> {
-    const request = `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
-    this.#socket.write(request, "latin1");
+    this.#socket.write(encodeCommand(args), "latin1");
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -61,7 +61,8 @@ export class RedisServer {
 /** A connection, as soon as there is one: the socket's file is there before anybody listens on it. */
 async function connected(path: string, child: ChildProcess): Promise<Socket> {
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`redis-server has ended with ${child.exitCode}`);
+    const ended = child.exitCode ?? child.signalCode;
+    if (ended !== null) throw new Error(`redis-server has ended with ${ended}`);
     const socket = connect(path);
     const open = await new Promise((resolve) => {
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

@@ -76,25 +76,36 @@ export function expectedFor(block: Block, dialect: Target["dialect"]): string[] 
     .map((line) => (line.startsWith(own) ? line.slice(own.length) : line));
 }
 
-/** Runs a block and returns the replies as lines. */
+/**
+ * Runs a block and returns the replies as lines. All commands between two waits are sent at once: no TTL is a second shorter
+ * because this process had to wait for a processor.
+ */
 export async function runBlock(block: Block, target: Target): Promise<string[]> {
   await target.reset();
   const lines: string[] = [];
+  let sent: Promise<string[]>[] = [];
+  const collect = async () => {
+    lines.push(...(await Promise.all(sent)).flat());
+    sent = [];
+  };
   for (const command of block.commands) {
     const wait = /^@wait (\d+)$/.exec(command);
     if (wait !== null) {
+      await collect();
       await target.wait(Number(wait[1]));
-      continue;
-    }
-    if (command === "@resp3") {
+    } else if (command === "@resp3") {
+      await collect();
       await target.useResp3();
-      continue;
-    }
-    const sorted = /^~(\d*) (.*)$/.exec(command);
-    const reply = await target.run(splitArguments(sorted === null ? command : sorted[2]!));
-    lines.push(...formatReply(sorted === null ? reply : sortReply(reply, Number(sorted[1] || "1"))));
+    } else sent.push(runLine(command, target));
   }
+  await collect();
   return lines;
+}
+
+async function runLine(line: string, target: Target): Promise<string[]> {
+  const sorted = /^~(\d*) (.*)$/.exec(line);
+  const reply = await target.run(splitArguments(sorted === null ? line : sorted[2]!));
+  return formatReply(sorted === null ? reply : sortReply(reply, Number(sorted[1] || "1")));
 }
 
 /** The script's text with these replies. Blocks with intended differences are kept as they are. */

@@ -46,7 +46,7 @@ export interface Served {
   readonly ended: Promise<number | null>;
 }
 
-/** Starts a server on a port of its own and waits until it listens. It does not outlive the test, nor the test's folder it. */
+/** Starts a server on a port of its own and waits until it listens. It ends with the test, before the test's folder goes. */
 export async function serve(t: Test, ...flags: readonly string[]): Promise<Served> {
   const child = spawn(process.execPath, [PROGRAM, "server", "--port", "0", ...flags], {
     env: PLAIN_ENV,

@@ -223,6 +223,8 @@ export class AofLog {
   }
 
   #writeNow(): DiskFailure | undefined {
+    const line = this.#file.endGroup(this.#log.reserve(0).subarray(0, this.#log.bufferedBytes));
+    if (line !== undefined) this.#log.appendBytes(line);
     try {
       this.#log.write();
     } catch (error) {

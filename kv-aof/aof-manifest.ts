@@ -25,6 +25,7 @@ import { crc32 } from "node:zlib";
 import { type Bytes, fromText, sliceBytes, toBuffer, toText } from "../common/bytes.ts";
 import type { Disk } from "../common/disk/disk.ts";
 import { CorruptFile } from "../common/errors.ts";
+import { hexadecimal } from "./seals.ts";
 
 const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
 const TEMP_PREFIX = "temp-";
@@ -147,10 +148,6 @@ function checkSum(path: string, text: Bytes, at: number, end: number): void {
 
 function manifestSum(before: Bytes): Bytes {
   return `${MANIFEST_SUM}crc32 ${hexadecimal(crc32(toBuffer(before)))}\n`;
-}
-
-function hexadecimal(sum: number): string {
-  return sum.toString(16).padStart(8, "0");
 }
 
 function formatManifest({ files, history }: Manifest): Bytes {

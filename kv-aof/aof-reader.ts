@@ -2,16 +2,19 @@
  * Reads commands from an append-only file, in chunks: the file may be larger than memory.
  *
  *     command  = "*" count CRLF  count × ( "$" length CRLF  bytes CRLF )
- *     annotation = "#" anything LF          between commands; skipped, as Redis does
+ *     annotation = "#" anything LF          between commands; skipped, as Redis does, unless it ends a group (aof-file.ts): then
+ *                                           it must fit
  *
  * The reader knows where each command begins, so that recovery can cut exactly behind the last whole one.
  */
 import { BYTES_LENGTH_MAX, type Bytes, sliceBytes } from "../common/bytes.ts";
 import type { DiskFile } from "../common/disk/disk.ts";
+import { groupProblem } from "./seals.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 /** "*" or "$", ten digits, CR LF. */
 const LINE_BYTES_MAX = 16;
+const GROUP_LINE_BYTES_MAX = 64;
 const ARGUMENTS_MAX = 0x7fffffff;
 
 const CR = 13;
@@ -68,6 +71,8 @@ export class AofReader {
     this.#load(1);
     while (this.#buffer[this.#at] === HASH) {
       if (!this.#skipLine()) return "torn";
+      const problem = this.#groupProblem();
+      if (problem !== undefined) return this.#corrupt(problem, this.commandAt);
       this.commandAt = this.position;
       if (this.#left === 0) return "end";
       this.#load(1);
@@ -136,6 +141,15 @@ export class AofReader {
       return this.#corrupt("an argument is longer than it says", this.#bufferAt + this.#at + length);
     }
     return "torn";
+  }
+
+  /** Behind the line that begins at `commandAt`: is it the end of a group, and does the sum fit? */
+  #groupProblem(): string | undefined {
+    const length = this.position - this.commandAt;
+    if (length > GROUP_LINE_BYTES_MAX) return undefined;
+    const line = Buffer.allocUnsafe(length);
+    this.#file.read(this.commandAt, line);
+    return groupProblem(this.#file, this.commandAt, sliceBytes(line, 0, length));
   }
 
   #skipLine(): boolean {

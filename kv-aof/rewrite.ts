@@ -209,6 +209,7 @@ export class Rewrite {
       return undefined;
     }
     this.#closeSum();
+    this.#state = "resting"; // in case the commit fails: nothing goes on then
     this.#files.commitNext(); // 4
     this.#trace("aof.begin");
     this.#base = base;

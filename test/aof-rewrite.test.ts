@@ -6,6 +6,7 @@ import t from "tap";
 import type { Bytes } from "../common/bytes.ts";
 import { type Fault, FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
+import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import { CorruptFile, DiskFailure } from "../common/errors.ts";
 import { Stage } from "../compare/claims/stage.ts";
 import { policyOf } from "../compare/policy.ts";
@@ -128,6 +129,45 @@ t.test("a rewrite replaces all files by a base and an empty increment, in this o
   t.equal(fileOf(server.disk, SECOND).toString(), "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n");
   t.same(contentsOn(server.disk.afterPowerLoss()), ["0 a 1 @-1", "0 h {f=v} @-1", "0 n 3 @-1"]);
   t.equal(server.aof.told.at(-1), "Background AOF rewrite finished successfully");
+});
+
+t.test("the order in which the disk is changed (I8)", async (t) => {
+  const operations: string[] = [];
+  const name = (path: string): string =>
+    path.replace(/^appendonlydir\/?/, "").replace("appendonly.aof.", "") || "folder";
+  const record = (operation: DiskOperation): void => {
+    const to = operation.kind === "rename" ? ` → ${name(operation.to)}` : "";
+    if (operation.kind !== "sync-start") operations.push(`${operation.kind} ${name(operation.path)}${to}`);
+  };
+  const server = new Rewriting(ALWAYS, (disk) => new RecordingDisk(disk, record) as never);
+  server.lines("SET a 1");
+  server.aof.line("SET b 2");
+  operations.length = 0;
+  server.rewrite();
+  const manifest = [
+    "write temp-manifest",
+    "sync-end temp-manifest",
+    "rename temp-manifest → manifest",
+    "sync-dir folder",
+  ];
+  t.same(
+    operations.filter((line) => !/^(create|truncate) temp-/.test(line)),
+    [
+      ...["write 1.incr.aof", "sync-end 1.incr.aof"], // sealed
+      ...["create 2.incr.aof", "sync-end 2.incr.aof", "sync-dir folder"],
+      ...manifest, // names the next increment
+      ...[
+        "write temp-1.base.rdb",
+        "write temp-1.base.rdb",
+        "sync-end temp-1.base.rdb",
+        "rename temp-1.base.rdb → 1.base.rdb",
+        "sync-dir folder",
+      ],
+      ...manifest, // names the base
+      ...["remove 1.incr.aof", "sync-dir folder"],
+      ...manifest, // forgets the history
+    ],
+  );
 });
 
 t.test("BGREWRITEAOF, as clients see it", async (t) => {
@@ -453,6 +493,8 @@ t.test("a disk that fails", async (t) => {
         for (let n = 0; n < 10; n++) server.idle();
       }, DiskFailure);
       t.throws(() => server.aof.settle(), DiskFailure);
+      server.aof.engine.logRewrite.work(server.aof.nowMs);
+      t.notOk(server.isRunning, "and nothing goes on");
       t.same(contentsOn(server.disk.afterPowerLoss()).slice(0, 2), ["0 a 1 @-1", "0 b 2 @-1"]);
     });
   }
@@ -578,6 +620,68 @@ t.test("damage in a file that is finished is found, and named (A15)", async (t) 
       ["0 a 1 @-1", "0 b 2 @-1", "0 c 9 @-1"],
       "not seen, as in Redis",
     );
+  });
+
+  t.test("a changed byte in the increment that grows, up to its last group", async (t) => {
+    const server = new Rewriting();
+    for (let n = 0; n < 300; n++) server.lines(`SET k${n} ${"v".repeat(900)}`);
+    const whole = fileOf(server.disk, INCREMENT);
+    const ends = [...whole.toString("latin1").matchAll(/#twolog group bytes (\d+) crc32 [0-9a-f]{8}\n/g)];
+    t.equal(ends.length, 4, "a line every 64 KiB or so");
+    t.ok(ends.every(([, bytes]) => Number(bytes) >= 65536 && Number(bytes) < 68000));
+    t.same(contentsOn(server.disk.afterPowerLoss()).length, 300);
+    const damaged = (at: number): MemoryDisk => {
+      const bytes = Buffer.from(whole);
+      const value = bytes.indexOf("vvvv", at);
+      bytes[value]! ^= 1;
+      return withFile(server.disk, INCREMENT, bytes);
+    };
+    for (const [index, end] of ends.entries()) {
+      const start = ends[index - 1]?.index ?? 0;
+      const said = new RegExp(`: the checksum of the ${end[1]} bytes before does not fit at offset ${end.index}$`);
+      t.match(refusal(damaged(start)), said);
+      t.match(refusal(damaged(end.index - 800)), said);
+    }
+    t.equal(refusal(damaged(ends.at(-1)!.index)), "accepted", "the last group has no end yet: as in Redis");
+
+    // What recovery has cut is in no group, and groups go on behind it.
+    const torn = withFile(server.disk, INCREMENT, whole.subarray(0, whole.length - 1000));
+    const next = new AofFixture(torn, ALWAYS);
+    for (let n = 0; n < 100; n++) {
+      next.line(`SET later${n} ${"w".repeat(900)}`);
+      next.settle();
+    }
+    t.equal(
+      [
+        ...fileOf(torn, INCREMENT)
+          .toString("latin1")
+          .matchAll(/#twolog group/g),
+      ].length,
+      5,
+    );
+    t.same(contentsOn(torn.afterPowerLoss()), next.contents());
+  });
+
+  t.test("groups go on behind a batch that there was no room for", async (t) => {
+    const full: Fault = {
+      call: "write",
+      path: (path) => path === INCREMENT,
+      nth: 2,
+      times: 3,
+      code: "ENOSPC",
+      written: 70,
+    };
+    const server = new Rewriting(
+      { appendfsync: "no" },
+      (disk) => new FaultyDisk(disk, [full], (run) => run()) as never,
+    );
+    for (let n = 0; n < 250; n++) {
+      server.lines(`SET k${n} ${"v".repeat(900)}`);
+      server.aof.nowMs += 700;
+      server.idle();
+    }
+    t.ok(fileOf(server.disk, INCREMENT).includes("#twolog group bytes"));
+    t.same(contentsOn(server.disk.clone()), server.aof.contents());
   });
 
   t.test("a base of commands, which has no checksum of its own", async (t) => {

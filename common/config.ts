@@ -119,11 +119,11 @@ function decode(bytes: Bytes): string {
 
 /** The directives of all parts of a program, with their values. */
 export class DirectiveConfig implements Config {
-  readonly directives: readonly Directive[];
-  readonly #byName = new Map<string, Directive>();
-  readonly #texts = new Map<Directive, string>();
+  directives: readonly Directive[];
+  #byName = new Map<string, Directive>();
+  #texts = new Map<Directive, string>();
   /** Of integer and memory (bytes) directives, so that readers do not parse. */
-  readonly #numbers = new Map<Directive, number>();
+  #numbers = new Map<Directive, number>();
   readonly #listeners = new Map<Directive, (() => void)[]>();
 
   /** `initial`: values that replace defaults, by name, as texts; a mistake in them is a `UsageError`. */
@@ -139,8 +139,18 @@ export class DirectiveConfig implements Config {
     for (const [name, value] of Object.entries(initial)) this.start(name, value, `--${name}`);
   }
 
+  /** Another one with the same values, to which nobody listens yet: nothing is parsed again. */
+  copy(): DirectiveConfig {
+    const copy = new DirectiveConfig([]);
+    copy.directives = this.directives;
+    copy.#byName = this.#byName;
+    copy.#texts = new Map(this.#texts);
+    copy.#numbers = new Map(this.#numbers);
+    return copy;
+  }
+
   find(name: string): Directive | undefined {
-    return this.#byName.get(fold(name));
+    return this.#byName.get(name) ?? this.#byName.get(fold(name));
   }
 
   text(name: string): string {

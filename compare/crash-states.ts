@@ -46,7 +46,7 @@ export class CrashStates {
   }
 
   kill(): MemoryDisk {
-    return this.#disk.image(this.#disk.live, (file) => file.live).toMemoryDisk();
+    return this.#disk.liveImage().toMemoryDisk();
   }
 
   /** The states in which a write that has not been applied yet was torn at a page boundary, all of them. */
@@ -59,7 +59,7 @@ export class CrashStates {
   }
 
   power(): MemoryDisk {
-    return this.#disk.image(this.#disk.durable, (file) => file.durable).toMemoryDisk();
+    return this.#disk.durableImage().toMemoryDisk();
   }
 
   powerSome(random: SeededRandom, order: "in order" | "any order"): MemoryDisk {

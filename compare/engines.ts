@@ -15,9 +15,18 @@ import { workloadKeys } from "./workload.ts";
 
 export type Directives = Readonly<Record<string, string>>;
 
+/** Configurations that were asked for: thousands of recoveries a second start with the same one. */
+const known = new Map<string, DirectiveConfig>();
+
 /** The configuration of a server with that engine. */
 export function configFor(engine: EngineName, directives: Directives): DirectiveConfig {
-  return new DirectiveConfig([SERVER_DIRECTIVES, engine === "aof" ? AOF_DIRECTIVES : WAL_DIRECTIVES], directives);
+  const key = `${engine} ${JSON.stringify(directives)}`;
+  let config = known.get(key);
+  if (config === undefined) {
+    config = new DirectiveConfig([SERVER_DIRECTIVES, engine === "aof" ? AOF_DIRECTIVES : WAL_DIRECTIVES], directives);
+    known.set(key, config);
+  }
+  return config.copy();
 }
 
 const SCAN_COUNT = 1000;

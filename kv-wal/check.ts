@@ -261,10 +261,12 @@ export class SpaceCheck {
         const { bytes } = this.#arena;
         if (this.#arena.typeOf(base) !== PageType.BITMAP) this.#problem(page, "is not a bitmap of free pages");
         let found = 0;
-        for (let i = 0; i < GROUP_PAGES; i++) {
-          if (((bytes[base + PAGE_BODY_AT + (i >> 3)]! >> (i & 7)) & 1) === 0) continue;
-          found++;
-          this.#use(first + i, "marked as free");
+        for (let i = 0; i < GROUP_PAGES; i += 8) {
+          for (let bits = bytes[base + PAGE_BODY_AT + (i >> 3)]!, bit = 0; bits >> bit !== 0; bit++) {
+            if (((bits >> bit) & 1) === 0) continue;
+            found++;
+            this.#use(first + i + bit, "marked as free");
+          }
         }
         return found;
       }) ?? 0

@@ -32,11 +32,15 @@ export interface Checkpoint {
   readonly binlogDurable: number;
 }
 
+/** A slot while it is read or written. */
+const BLOCK = Buffer.alloc(BLOCK_SIZE);
+const WORDS = wordsOf(BLOCK);
+
 /** The checkpoint in a slot; undefined when it is damaged. */
 export function readSlot(file: DiskFile, slot: number): Checkpoint | undefined {
-  const block = Buffer.alloc(BLOCK_SIZE);
+  const block = BLOCK.fill(0);
   file.read(slotOffset(slot), block);
-  if (readU32(block, 4) !== CHECKPOINT_MAGIC || !checksumHolds(block, wordsOf(block), 0, BLOCK_SIZE)) return undefined;
+  if (readU32(block, 4) !== CHECKPOINT_MAGIC || !checksumHolds(block, WORDS, 0, BLOCK_SIZE)) return undefined;
   return {
     number: readU48(block, 8),
     lsn: readU48(block, 14),
@@ -50,7 +54,7 @@ export function readSlot(file: DiskFile, slot: number): Checkpoint | undefined {
 
 /** Writes a checkpoint into its slot of `wal/redo.0`. */
 export function writeSlot(file: DiskFile, checkpoint: Checkpoint): void {
-  const block = Buffer.alloc(BLOCK_SIZE);
+  const block = BLOCK.fill(0);
   writeU32(block, 4, CHECKPOINT_MAGIC);
   writeU48(block, 8, checkpoint.number);
   writeU48(block, 14, checkpoint.lsn);
@@ -59,7 +63,7 @@ export function writeSlot(file: DiskFile, checkpoint: Checkpoint): void {
   writeU48(block, 30, checkpoint.doublewriteBatch);
   writeU32(block, 36, checkpoint.binlogFile);
   writeU48(block, 40, checkpoint.binlogDurable);
-  sealChecksum(block, wordsOf(block), 0, BLOCK_SIZE);
+  sealChecksum(block, WORDS, 0, BLOCK_SIZE);
   file.write(slotOffset(checkpoint.number & 1), block);
 }
 

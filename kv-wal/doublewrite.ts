@@ -25,6 +25,10 @@ const MAGIC = 0x57445754;
 /** Pages of one batch: 2 MiB. */
 export const BATCH_PAGES = 128;
 
+/** A copy on its way back, during recovery. */
+const COPY = Buffer.alloc(PAGE_SIZE);
+const COPY_WORDS = wordsOf(COPY);
+
 export class Doublewrite {
   /** Off (innodb_doublewrite=OFF), a page that a power loss tears is found by its checksum, and cannot be repaired. */
   enabled = true;
@@ -121,18 +125,20 @@ export class Doublewrite {
     this.#batch = batch;
     const repaired: number[] = [];
     const count = readU16(this.#bytes, 14);
-    this.#grow(count);
-    const length = this.#open.read(0, this.#bytes);
     for (let i = 0; i < count; i++) {
       const page = readU32(this.#bytes, DOUBLEWRITE_PAGES_AT + 4 * i);
-      const at = DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE;
-      if (at + PAGE_SIZE > length || pageState(page, this.#bytes, this.#words, at) !== "whole") continue;
-      if (space.stateOf(page) === "whole") continue;
-      space.write(page, this.#bytes.subarray(at, at + PAGE_SIZE));
-      repaired.push(page);
+      if (space.stateOf(page) !== "whole" && this.#putBack(space, page, i)) repaired.push(page);
     }
     if (repaired.length > 0) space.syncNow();
     return repaired;
+  }
+
+  /** Writes the copy of a page, the i-th of the batch, in its place; false when it is not whole itself. */
+  #putBack(space: Tablespace, page: number, i: number): boolean {
+    const length = this.#open.read(DOUBLEWRITE_HEADER_BYTES + i * PAGE_SIZE, COPY);
+    if (length < PAGE_SIZE || pageState(page, COPY, COPY_WORDS, 0) !== "whole") return false;
+    space.write(page, COPY);
+    return true;
   }
 
   close(): void {

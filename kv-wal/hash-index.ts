@@ -20,7 +20,7 @@ import { type Arena, PAGE_SIZE, PageType } from "./page.ts";
 const SLOT_BITS = 10;
 const SLOTS = 1 << SLOT_BITS;
 const WAYS = 4;
-const HINTS_MIN = 1 << 12;
+const HINTS_MIN = 1 << 9;
 const HINTS_MAX = 1 << 24;
 
 export class HashIndex {

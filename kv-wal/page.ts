@@ -68,6 +68,8 @@ export const RECORD_BYTES_MAX = ((PAGE_SIZE - PAGE_BODY_AT) / 2 - 4) & ~3;
 const GUESSES_MAX = 4;
 const TWO_32 = 0x100000000;
 
+/** A copy of the page that is being put in order. */
+const SCRATCH = Buffer.alloc(PAGE_SIZE);
 /** The memory of an arena that was discarded. */
 let spare: ArrayBuffer | undefined;
 
@@ -78,7 +80,6 @@ export class Arena {
   readonly words: Uint32Array;
   readonly view: DataView;
   readonly frames: number;
-  readonly #scratch = Buffer.alloc(PAGE_SIZE);
   /** Of the search that is on its way down the tree: its key lies among rows with these `low` words. */
   #rangeFrom = 0;
   #rangeTo = TWO_32;
@@ -88,10 +89,8 @@ export class Arena {
   constructor(frames: number) {
     const size = frames * PAGE_SIZE;
     const memory = spare?.byteLength === size ? spare : new ArrayBuffer(size);
-    if (memory === spare) {
-      new Uint8Array(memory).fill(0);
-      spare = undefined;
-    }
+    // What is in it does not matter, as in a frame that is used again.
+    if (memory === spare) spare = undefined;
     this.frames = frames;
     this.bytes = Buffer.from(memory);
     this.halves = new Uint16Array(memory);
@@ -331,17 +330,15 @@ export class Arena {
   #compactWithout(base: number, without: number): void {
     const level = this.levelOf(base);
     const count = this.countOf(base);
-    this.bytes.copy(this.#scratch, 0, base, base + PAGE_SIZE);
+    this.bytes.copy(SCRATCH, 0, base, base + PAGE_SIZE);
     let top = PAGE_BODY_AT;
     for (let slot = 0; slot < count; slot++) {
       if (slot === without) continue;
-      const from = readU16(this.#scratch, PAGE_SIZE - 2 * (slot + 1));
+      const from = readU16(SCRATCH, PAGE_SIZE - 2 * (slot + 1));
       const valueBytes =
-        level === 0
-          ? RECORD_SYSTEM_BYTES + (readU16(this.#scratch, from + RECORD_VALUE_LENGTH_AT) & VALUE_LENGTH_MASK)
-          : 4;
-      const size = recordSize(readU16(this.#scratch, from + RECORD_TAIL_LENGTH_AT), valueBytes);
-      copyBytes(this.#scratch, from, this.bytes, base + top, size);
+        level === 0 ? RECORD_SYSTEM_BYTES + (readU16(SCRATCH, from + RECORD_VALUE_LENGTH_AT) & VALUE_LENGTH_MASK) : 4;
+      const size = recordSize(readU16(SCRATCH, from + RECORD_TAIL_LENGTH_AT), valueBytes);
+      copyBytes(SCRATCH, from, this.bytes, base + top, size);
       writeU16(this.bytes, base + PAGE_SIZE - 2 * (slot + 1), top);
       top += size;
     }

@@ -39,6 +39,7 @@ const CHUNK_BYTES_MIN = 16 << 10;
 const CHUNK_BYTES_MAX = 1 << 20;
 /** Blocks behind the end that are looked at one by one. */
 const LOOKED_AT_BLOCKS = 64;
+const LOOK = Buffer.alloc(LOOKED_AT_BLOCKS * BLOCK_SIZE);
 
 /** A mini-transaction: its records are `bytes[from, to)`, END included; it ends at `lsn`. */
 export type VisitGroup = (bytes: Buffer, from: number, to: number, lsn: number) => void;
@@ -194,23 +195,22 @@ export class RedoReader {
   #refuseRot(): void {
     const stopped = this.#block;
     const last = Math.floor(this.#checkpoint.lsn / BLOCK_PAYLOAD) + this.#ring.blocks;
-    const look = Buffer.allocUnsafeSlow(LOOKED_AT_BLOCKS * BLOCK_SIZE);
     // The block itself may be a partial one, and whole.
-    let goesOn = this.#looksLive(stopped + 1, Math.min(stopped + LOOKED_AT_BLOCKS, last), look);
+    let goesOn = this.#looksLive(stopped + 1, Math.min(stopped + LOOKED_AT_BLOCKS, last));
     for (let distance = LOOKED_AT_BLOCKS; !goesOn && stopped + distance < last; distance *= 2) {
-      goesOn = this.#looksLive(stopped + distance, stopped + distance + 1, look);
+      goesOn = this.#looksLive(stopped + distance, stopped + distance + 1);
     }
     if (goesOn) this.#refuseWitness(stopped, last);
     else if (this.#isWitness(stopped, stopped)) this.#damaged(stopped);
   }
 
   /** Whether one of the blocks [from, to) has the number and the epoch that it would have if the log went on. */
-  #looksLive(from: number, to: number, look: Buffer): boolean {
+  #looksLive(from: number, to: number): boolean {
     for (let first = from; first < to; ) {
-      const bytes = this.#ring.read(first, look.subarray(0, (to - first) * BLOCK_SIZE));
+      const bytes = this.#ring.read(first, LOOK.subarray(0, (to - first) * BLOCK_SIZE));
       if (bytes < BLOCK_SIZE) return false;
       for (let at = 0; at + BLOCK_SIZE <= bytes; at += BLOCK_SIZE, first++) {
-        if (hasNumber(look, at, first) && readBlockHeader(look, at).epoch >= this.#checkpoint.epoch) return true;
+        if (hasNumber(LOOK, at, first) && readBlockHeader(LOOK, at).epoch >= this.#checkpoint.epoch) return true;
       }
     }
     return false;

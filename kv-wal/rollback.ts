@@ -37,6 +37,10 @@ import {
   type UndoLog,
 } from "./undo-log.ts";
 
+/** A copy of the undo record, so that its page may move while the row is found. */
+const COPY = Buffer.alloc(PAGE_SIZE);
+const ROW = Buffer.alloc(RECORD_BYTES_MAX);
+
 export class Rollback {
   readonly #pool: BufferPool;
   readonly #mini: MiniTransaction;
@@ -44,9 +48,6 @@ export class Rollback {
   readonly #tree: BTree;
   readonly #undo: UndoLog;
   readonly #versions: RowVersions;
-  /** A copy of the undo record, so that its page may move while the row is found. */
-  readonly #copy = Buffer.alloc(PAGE_SIZE);
-  readonly #row = Buffer.alloc(RECORD_BYTES_MAX);
 
   constructor(
     pool: BufferPool,
@@ -77,7 +78,7 @@ export class Rollback {
     this.#pool.beginOperation();
     const base = this.#pool.fetch(pagePart(pointer)) * PAGE_SIZE + offsetPart(pointer);
     const { bytes } = this.#pool.arena;
-    const record = this.#copy;
+    const record = COPY;
     copyBytes(bytes, base, record, 0, readU16(bytes, base + UNDO_SIZE_AT));
     assert(record[UNDO_MARK_AT] !== DONE, "rollback: a record is undone once");
     const type = record[0]!;
@@ -93,15 +94,15 @@ export class Rollback {
     const body = UNDO_BODY_AT;
     this.#mini.begin();
     if (type === Undo.SWAP) {
-      this.#header.swapDatabases(readU16(this.#copy, body), readU16(this.#copy, body + 2));
+      this.#header.swapDatabases(readU16(COPY, body), readU16(COPY, body + 2));
       return;
     }
-    const first = readU32(this.#copy, body);
-    if (first !== 0) this.#header.freeChain(first, readU32(this.#copy, body + 4), readU32(this.#copy, body + 8));
+    const first = readU32(COPY, body);
+    if (first !== 0) this.#header.freeChain(first, readU32(COPY, body + 4), readU32(COPY, body + 8));
   }
 
   #undoRow(type: number, keptFrom: number): void {
-    const record = this.#copy;
+    const record = COPY;
     const hi = readU32(record, UNDO_BODY_AT);
     const mid = readU32(record, UNDO_BODY_AT + 4);
     const low = readU32(record, UNDO_BODY_AT + 8);
@@ -112,11 +113,11 @@ export class Rollback {
     if (type === Undo.INSERT) this.#tree.delete();
     else {
       const length = this.#oldRow(tailEnd - UNDO_TAIL_AT);
-      if (type === Undo.DELETE) this.#tree.insert(this.#row, length);
-      else if (this.#wasMarked && readU48(this.#row, tailEnd - UNDO_TAIL_AT + RECORD_TAIL_AT) < keptFrom) {
+      if (type === Undo.DELETE) this.#tree.insert(ROW, length);
+      else if (this.#wasMarked && readU48(ROW, tailEnd - UNDO_TAIL_AT + RECORD_TAIL_AT) < keptFrom) {
         this.#tree.delete();
       } else {
-        this.#tree.replace(this.#row, length);
+        this.#tree.replace(ROW, length);
         if (this.#wasMarked) this.#versions.markedRows++;
       }
     }
@@ -128,14 +129,14 @@ export class Rollback {
 
   /** Whether the old row in the copied undo record has a delete mark. */
   get #wasMarked(): boolean {
-    return (readU16(this.#copy, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & FLAG_DELETED) !== 0;
+    return (readU16(COPY, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & FLAG_DELETED) !== 0;
   }
 
   /** The old row out of the undo record; returns its length. */
   #oldRow(tail: number): number {
-    const value = readU16(this.#copy, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & VALUE_LENGTH_MASK;
+    const value = readU16(COPY, UNDO_BODY_AT + RECORD_VALUE_LENGTH_AT) & VALUE_LENGTH_MASK;
     const length = RECORD_TAIL_AT + tail + RECORD_SYSTEM_BYTES + value;
-    copyBytes(this.#copy, UNDO_BODY_AT, this.#row, 0, length);
+    copyBytes(COPY, UNDO_BODY_AT, ROW, 0, length);
     return length;
   }
 }

@@ -16,6 +16,10 @@ export const SPACE_PATH = "wal/space";
 /** What a page in the file is: as written, never written, or neither (torn or rotten). */
 export type PageState = "whole" | "absent" | "damaged";
 
+/** A page that is looked at outside the buffer pool. */
+const PROBE = Buffer.alloc(PAGE_SIZE);
+const PROBE_WORDS = wordsOf(PROBE);
+
 /** Told before pages are overwritten or cut off: a backup that has not copied them yet does it then. */
 export interface SpaceObserver {
   /** The pages [first, end) are about to change. */
@@ -24,8 +28,6 @@ export interface SpaceObserver {
 
 export class Tablespace {
   #file: DiskFile | undefined;
-  readonly #probe = Buffer.alloc(PAGE_SIZE);
-  readonly #probeWords = wordsOf(this.#probe);
   /** Pages that could not be served since the file was opened. */
   readonly damagedPages = new Set<number>();
   observer: SpaceObserver | undefined;
@@ -63,9 +65,9 @@ export class Tablespace {
 
   /** The state of a page, without the buffer pool. */
   stateOf(page: number): PageState {
-    const length = this.#open.read(page * PAGE_SIZE, this.#probe);
-    if (length < PAGE_SIZE) this.#probe.fill(0, length);
-    return pageState(page, this.#probe, this.#probeWords, 0);
+    const length = this.#open.read(page * PAGE_SIZE, PROBE);
+    if (length < PAGE_SIZE) PROBE.fill(0, length);
+    return pageState(page, PROBE, PROBE_WORDS, 0);
   }
 
   /** Writes pages that follow one another, the first of which is `page`. */

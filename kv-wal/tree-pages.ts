@@ -18,12 +18,13 @@ import {
 import { Redo } from "./redo-records.ts";
 
 const NODE_RECORD_MAX = 2048;
+/** Records on their way from one page to another. */
+const MOVED = Buffer.alloc(PAGE_SIZE);
 
 export class TreePages {
   readonly #pool: BufferPool;
   readonly #arena: Arena;
   readonly #mini: MiniTransaction;
-  readonly #moved = Buffer.alloc(PAGE_SIZE);
   /** The last node record made. */
   readonly nodeRecord = Buffer.alloc(NODE_RECORD_MAX);
 
@@ -49,10 +50,10 @@ export class TreePages {
     for (let i = slot; i < count; i++) {
       const record = arena.recordAt(base, i);
       const size = arena.sizeAt(record, level);
-      copyBytes(arena.bytes, record, this.#moved, length, size);
+      copyBytes(arena.bytes, record, MOVED, length, size);
       length += size;
     }
-    this.#mini.applyCopy(Redo.FILL, to, 0, this.#moved, 0, length);
+    this.#mini.applyCopy(Redo.FILL, to, 0, MOVED, 0, length);
   }
 
   /** Moves the records from `slot` on to the end of the page `to`. */

@@ -267,7 +267,7 @@ t.test("a folder is allowed by a model, or it is not", async (t) => {
   const { store } = moment.disk;
   const folderWith = (text: string | undefined): DiskImage => {
     const files: [string, FileImage][] = text === undefined ? [] : [["log", imageOf(store, Buffer.from(text))]];
-    return new DiskImage(store, new Map<string, FileImage | undefined>([["", undefined], ...files]));
+    return DiskImage.withEntries(store, new Map<string, FileImage | undefined>([["", undefined], ...files]));
   };
   const weak = modelOf("posix-weak");
   for (const text of ["first", "first second", `first${"\0".repeat(7)}`])

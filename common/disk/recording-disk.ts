@@ -122,38 +122,36 @@ class RecordingFile implements DiskFile {
   write(at: number, bytes: Uint8Array): void {
     this.#file.write(at, bytes);
     // The caller reuses its buffer: the record needs a copy.
-    if (bytes.length > 0) this.#tell({ kind: "write", at, bytes: Uint8Array.from(bytes) });
+    if (bytes.length === 0) return;
+    this.#record({ kind: "write", path: this.path, file: this.#number, at, bytes: new Uint8Array(bytes) });
   }
 
   sync(done: (failure: DiskFailure | undefined) => void): void {
     const sync = this.#nextSync();
-    this.#tell({ kind: "sync-start", sync });
+    this.#tellSync("sync-start", sync);
     this.#file.sync((failure) => {
-      if (failure === undefined) this.#tell({ kind: "sync-end", sync });
+      if (failure === undefined) this.#tellSync("sync-end", sync);
       done(failure);
     });
   }
 
   syncNow(): void {
     const sync = this.#nextSync();
-    this.#tell({ kind: "sync-start", sync });
+    this.#tellSync("sync-start", sync);
     this.#file.syncNow();
-    this.#tell({ kind: "sync-end", sync });
+    this.#tellSync("sync-end", sync);
   }
 
   truncate(size: number): void {
     this.#file.truncate(size);
-    this.#tell({ kind: "truncate", size });
+    this.#record({ kind: "truncate", path: this.path, file: this.#number, size });
   }
 
   close(): void {
     this.#file.close();
   }
 
-  #tell(what: FileChange): void {
-    this.#record({ ...what, path: this.path, file: this.#number });
+  #tellSync(kind: "sync-start" | "sync-end", sync: number): void {
+    this.#record({ kind, path: this.path, file: this.#number, sync });
   }
 }
-
-type WithoutFile<T> = T extends { readonly file: number } ? Omit<T, "path" | "file"> : never;
-type FileChange = WithoutFile<DiskOperation>;

@@ -32,6 +32,8 @@ export interface LogSink {
 export type DurableCallback = (failure: DiskFailure | undefined) => void;
 
 const BUFFER_BYTES_INITIAL = 8 * 1024;
+/** Of a log to which nothing has been appended yet. */
+const NONE = Buffer.alloc(0);
 /** A buffer that one large batch has grown beyond this is given back after it was written. */
 const BUFFER_BYTES_KEPT = 4 * 1024 * 1024;
 /** A buffer grows by doubling, but leaves no more room than this: a Buffer has at most 4 GiB. */
@@ -39,7 +41,7 @@ const BUFFER_BYTES_SPARE = 64 * 1024 * 1024;
 
 export class Log {
   readonly #sink: LogSink;
-  #buffer: Buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES_INITIAL);
+  #buffer: Buffer = NONE;
   #length = 0;
   #written: number;
   #durable: number;
@@ -79,7 +81,7 @@ export class Log {
     const needed = this.#length + sizeBytes;
     if (needed > this.#buffer.length) {
       const doubled = Math.min(this.#buffer.length * 2, needed + BUFFER_BYTES_SPARE);
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, doubled));
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, doubled, BUFFER_BYTES_INITIAL));
       this.#buffer.copy(grown, 0, 0, this.#length);
       this.#buffer = grown;
     }
@@ -109,7 +111,7 @@ export class Log {
     this.#sink.write(this.#written, this.#buffer.subarray(0, this.#length));
     this.#written += this.#length;
     this.#length = 0;
-    if (this.#buffer.length > BUFFER_BYTES_KEPT) this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES_INITIAL);
+    if (this.#buffer.length > BUFFER_BYTES_KEPT) this.#buffer = NONE;
   }
 
   /** Appends bytes that the caller has in a buffer of its own and hands them to the operating system, without a copy. */

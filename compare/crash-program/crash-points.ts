@@ -102,7 +102,7 @@ export function imageOfTree(tree: FileTree, store: PageStore, ignore: readonly s
     node.content.read(0, bytes);
     entries.set(path, imageOf(store, bytes));
   }
-  return new DiskImage(store, entries);
+  return DiskImage.withEntries(store, entries);
 }
 
 /** How many states a model has over all points. */

@@ -1,5 +1,5 @@
 /** Says what `twolog crash` found: for people, and as JSON. */
-import { folderOf } from "../lab/pending-disk.ts";
+import { folderOf } from "../lab/name-list.ts";
 import type { CrashPoints } from "./crash-points.ts";
 import type { Bug, CrashRun } from "./crash-run.ts";
 import { operationText, type Recording } from "./recording.ts";

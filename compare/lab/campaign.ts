@@ -4,6 +4,7 @@
  * share one by running every n-th chunk each (`shard`), and merging their files.
  */
 import { availableParallelism } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import { UsageError } from "../../common/errors.ts";
 import type { Policy } from "../policy.ts";
@@ -37,6 +38,12 @@ export interface CampaignOptions {
 }
 
 const SAVE_EVERY_MS = 1000;
+/**
+ * What a run leaves lives as long as the run: with room for that, the garbage collector copies little of it, and takes a
+ * fifth of its time. The flags are read when a worker starts.
+ */
+const SEMI_SPACE_MB = 48;
+const WORKER_FLAGS = [`--min-semi-space-size=${SEMI_SPACE_MB}`, "--initial-old-space-size=300"];
 
 /** Runs a campaign, or goes on with the one in the state file. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignState> {
@@ -118,11 +125,12 @@ class CampaignRunner {
   /** Every worker has two chunks at hand, so that none waits. */
   #work(): Promise<void> {
     const file = import.meta.url.endsWith(".ts") ? "./campaign-worker.ts" : "./campaign-worker.js";
+    for (const flag of WORKER_FLAGS) setFlagsFromString(flag);
     return new Promise((resolve, reject) => {
       for (let count = this.#options.workers ?? availableParallelism(); count > 0; count--) {
         const worker = new Worker(new URL(file, import.meta.url), {
           workerData: this.#state.plan,
-          resourceLimits: { maxYoungGenerationSizeMb: 64 },
+          resourceLimits: { maxYoungGenerationSizeMb: 3 * SEMI_SPACE_MB },
         });
         this.#workers.push(worker);
         worker.on("message", ({ chunk, result }: { chunk: number; result: ChunkResult }) => {

@@ -105,7 +105,7 @@ type State = Pick<Crash, "space" | "spaceIndex" | "choice" | "image">;
 export function withChoice(crash: Crash, choice: Choice): Crash {
   const { event, operations, step, model, space, spaceIndex, isRepeated } = crash;
   const state = { space, spaceIndex, choice, image: space.build(choice) };
-  return { ...crashOf(event, operations, step, model, state), isRepeated };
+  return crashOf(event, operations, step, model, state, isRepeated);
 }
 
 function crashOf(
@@ -113,10 +113,12 @@ function crashOf(
   operations: number,
   step: StepName | undefined,
   model: PersistenceModel,
-  state: State,
-): Omit<Crash, "isRepeated"> {
-  const isTorn = model.crash === "kill" && state.choice.some((value) => value > 0);
-  return { event, knownAt: isTorn ? event + 1 : event, operations, step, model, ...state };
+  { space, spaceIndex, choice, image }: State,
+  isRepeated: boolean,
+): Crash {
+  const isTorn = model.crash === "kill" && choice.some((value) => value > 0);
+  const knownAt = isTorn ? event + 1 : event;
+  return { event, knownAt, operations, step, model, space, spaceIndex, choice, image, isRepeated };
 }
 
 /** The crash after one event under one model, with everything kept: its space says what else there is. */
@@ -140,7 +142,7 @@ export function crashAt(
   const last = events[event];
   const step = last?.kind === "step" ? last.step : undefined;
   const state = { space, spaceIndex, choice, image: space.build(choice) };
-  return { ...crashOf(event, operations.length, step, model, state), isRepeated: false };
+  return crashOf(event, operations.length, step, model, state, false);
 }
 
 /** Every crash, in the order of events, models, and state-space.ts. */
@@ -175,7 +177,7 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
             const state = { space, spaceIndex, choice, image: space.build(choice) };
             last.states.push(state);
             covered++;
-            yield { ...crashOf(event, operations.length, step, model, state), isRepeated };
+            yield crashOf(event, operations.length, step, model, state, false);
           }
           count.covered += covered;
           count.total += total;
@@ -184,7 +186,7 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
         }
       } else if (last !== undefined) {
         for (const state of last.states) {
-          yield { ...crashOf(event, operations.length, step, model, state), isRepeated };
+          yield crashOf(event, operations.length, step, model, state, true);
         }
       }
     }

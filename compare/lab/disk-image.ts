@@ -4,10 +4,13 @@
  */
 import { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import { PagedContent } from "../../common/disk/paged-content.ts";
-import { combine, hashText, PAGE_BYTES, type Page, type PageStore } from "./page-store.ts";
+import { combine } from "./hash.ts";
+import type { NameList } from "./name-list.ts";
+import { PAGE_BYTES, type Page, type PageStore } from "./page-store.ts";
 
 /** Sums of two stay exact. */
 const SUM_LIMIT = 2 ** 52;
+const FOLDER_DIGEST = 7;
 
 /** The content of one file. `pages.length` is the size in pages, rounded up; bytes behind the size are zeros. */
 export class FileImage {
@@ -28,6 +31,10 @@ export class FileImage {
       this.#digest = hash;
     }
     return this.#digest;
+  }
+
+  isSame({ size, pages }: FileImage): boolean {
+    return size === this.size && pages.every((page, index) => page === this.pages[index]);
   }
 
   /** Reads up to `into.length` bytes at `at`; returns how many there were. */
@@ -126,35 +133,71 @@ export type Entries = ReadonlyMap<string, FileImage | undefined>;
 
 export class DiskImage {
   readonly store: PageStore;
-  readonly entries: Entries;
+  readonly names: NameList;
+  /** Of the names, in their order; undefined: a folder. */
+  readonly files: readonly (FileImage | undefined)[];
   #digest = 0;
 
-  constructor(store: PageStore, entries: Entries) {
+  constructor(store: PageStore, names: NameList, files: readonly (FileImage | undefined)[]) {
     this.store = store;
-    this.entries = entries;
+    this.names = names;
+    this.files = files;
+  }
+
+  static withEntries(store: PageStore, entries: Entries): DiskImage {
+    return new DiskImage(store, store.names.of([...entries.keys()]), [...entries.values()]);
   }
 
   static empty(store: PageStore): DiskImage {
-    return new DiskImage(store, new Map([["", undefined]]));
+    return new DiskImage(store, store.names.of([""]), [undefined]);
   }
 
   /** What the disk shows now. */
   static of(store: PageStore, disk: MemoryDisk): DiskImage {
     const entries = new Map<string, FileImage | undefined>([["", undefined]]);
     for (const [path, bytes] of disk.snapshot()) entries.set(path, bytes && imageOf(store, bytes));
-    return new DiskImage(store, entries);
+    return DiskImage.withEntries(store, entries);
+  }
+
+  /** Made anew with every call. */
+  get entries(): Entries {
+    return new Map(this.names.paths.map((path, place) => [path, this.files[place]]));
+  }
+
+  has(path: string): boolean {
+    return this.names.placeOf(path) !== undefined;
+  }
+
+  /** Undefined: the path is a folder, or nothing. */
+  fileAt(path: string): FileImage | undefined {
+    const place = this.names.placeOf(path);
+    return place === undefined ? undefined : this.files[place];
   }
 
   /** Equal for equal content, in every process; 53 bits. The order of the entries does not matter. */
   get digest(): number {
     if (this.#digest === 0) {
+      const { files } = this;
+      const { hashes } = this.names;
       let sum = 1;
-      for (const [path, file] of this.entries) {
-        sum = (sum + (combine(hashText(path), file === undefined ? 7 : file.digest) % SUM_LIMIT)) % SUM_LIMIT;
+      for (let place = 0; place < files.length; place++) {
+        const hash = combine(hashes[place] as number, files[place]?.digest ?? FOLDER_DIGEST);
+        sum = (sum + (hash % SUM_LIMIT)) % SUM_LIMIT;
       }
       this.#digest = sum;
     }
     return this.#digest;
+  }
+
+  /** The same names in the same order, and the same content. */
+  isSame(other: DiskImage): boolean {
+    if (this.names !== other.names) return false;
+    for (let place = 0; place < this.files.length; place++) {
+      const [own, others] = [this.files[place], other.files[place]];
+      if (own === others) continue;
+      if (own === undefined || others === undefined || !own.isSame(others)) return false;
+    }
+    return true;
   }
 
   /** A disk of its own with this content, all of it durable. */

@@ -125,8 +125,8 @@ function everyStep({ run, crash }: Finding): StepLine[] {
     // The making of the folder is shown only to a crash in it.
     if (event < first && crash.event >= first) continue;
     const what = eventText(happened);
-    const kill = subject.outcomeOf(disk.image(disk.live, (file) => file.live));
-    const power = subject.outcomeOf(disk.image(disk.durable, (file) => file.durable));
+    const kill = subject.outcomeOf(disk.liveImage());
+    const power = subject.outcomeOf(disk.durableImage());
     const line = {
       what,
       times: 1,

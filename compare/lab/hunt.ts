@@ -5,6 +5,7 @@
  * The same plan and options, the same hunt: which recoveries are crashed is chosen by the disks that this hunt, or those
  * that it shares `seen` with, have met; never by what the subject happens to know.
  */
+import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Verdict, Violation } from "../oracle.ts";
 import type { EngineName } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
@@ -123,10 +124,19 @@ export function huntRun(run: SimulatedRun, options: HuntOptions): Hunt {
   return new Hunter(run, options, performance.now()).hunt();
 }
 
+/** Images of the disks on which runs began, which never change. */
+const bases = new WeakMap<MemoryDisk, DiskImage>();
+
 /** The record of a simulated run. */
 export function recordingOf(run: SimulatedRun, store: PageStore): Recording {
   const { base } = run.plan;
-  return { base: base === undefined ? DiskImage.empty(store) : DiskImage.of(store, base), events: run.timeline };
+  if (base === undefined) return { base: DiskImage.empty(store), events: run.timeline };
+  let image = bases.get(base);
+  if (image?.store !== store) {
+    image = DiskImage.of(store, base);
+    bases.set(base, image);
+  }
+  return { base: image, events: run.timeline };
 }
 
 class Hunter {

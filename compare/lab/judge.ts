@@ -99,9 +99,9 @@ export function withUnstable(verdict: Verdict, run: SimulatedRun, detail: string
 export class Judge {
   readonly #run: SimulatedRun;
   /** The last verdict on each outcome, by kind of crash: events are looked at in their order. */
-  readonly #verdicts: Record<CrashKind, WeakMap<Outcome, { readonly order: number; readonly verdict: Verdict }>> = {
-    kill: new WeakMap(),
-    power: new WeakMap(),
+  readonly #verdicts: Record<CrashKind, Map<Outcome, { readonly order: number; readonly verdict: Verdict }>> = {
+    kill: new Map(),
+    power: new Map(),
   };
 
   constructor(run: SimulatedRun) {

@@ -9,7 +9,8 @@
  */
 import { present } from "../../common/assert.ts";
 import type { DiskOperation } from "../../common/disk/recording-disk.ts";
-import { DiskImage, type Entries, FileDraft, FileImage } from "./disk-image.ts";
+import { DiskImage, FileDraft, FileImage } from "./disk-image.ts";
+import { folderOf, type NameList } from "./name-list.ts";
 import type { PageStore } from "./page-store.ts";
 
 type DataOperation = Extract<DiskOperation, { kind: "write" | "truncate" }>;
@@ -50,9 +51,10 @@ export interface PendingFile {
 /** Path → file, or undefined for a folder. */
 export type Names = Map<string, PendingFile | undefined>;
 
-export function folderOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash < 0 ? "" : path.slice(0, slash);
+/** The names of an image, and the file that each means; undefined: a folder. */
+export interface Layout {
+  readonly names: NameList;
+  readonly files: readonly (PendingFile | undefined)[];
 }
 
 /** Makes a change of names in `names`, in which an earlier one may be missing. */
@@ -86,6 +88,8 @@ export class PendingDisk {
   liveVersion = 0;
   durableVersion = 0;
   readonly #files = new Map<number, PendingFile>();
+  #liveLayout: Layout | undefined;
+  #durableLayout: Layout | undefined;
   #operations = 0;
 
   /** Starts on a disk on which everything is durable. */
@@ -145,14 +149,46 @@ export class PendingDisk {
     return [...files];
   }
 
-  /** The disk with these names, as far as they are reachable, and this content of each file. */
-  image(names: Names, contentOf: (file: PendingFile) => FileImage): DiskImage {
+  /** These names, as far as they are reachable. */
+  layout(names: Names): Layout {
+    const paths: string[] = [];
+    const files: (PendingFile | undefined)[] = [];
     const reachable = (path: string): boolean => path === "" || (names.has(path) && reachable(folderOf(path)));
-    const entries = new Map<string, FileImage | undefined>();
     for (const [path, file] of names) {
-      if (reachable(path)) entries.set(path, file && contentOf(file));
+      if (!reachable(path)) continue;
+      paths.push(path);
+      files.push(file);
     }
-    return new DiskImage(this.store, entries satisfies Entries);
+    return { names: this.store.names.of(paths), files };
+  }
+
+  /** The disk with these names, and this content of each file. */
+  imageOf({ names, files }: Layout, contentOf: (file: PendingFile) => FileImage): DiskImage {
+    return new DiskImage(
+      this.store,
+      names,
+      files.map((file) => file && contentOf(file)),
+    );
+  }
+
+  /** What the operating system shows now. */
+  liveImage(): DiskImage {
+    return this.imageOf(this.liveLayout(), (file) => file.live);
+  }
+
+  liveLayout(): Layout {
+    this.#liveLayout ??= this.layout(this.live);
+    return this.#liveLayout;
+  }
+
+  /** What is on the medium for certain. */
+  durableImage(): DiskImage {
+    return this.imageOf(this.durableLayout(), (file) => file.durable);
+  }
+
+  durableLayout(): Layout {
+    this.#durableLayout ??= this.layout(this.durable);
+    return this.#durableLayout;
   }
 
   #change(number: number, file: PendingFile, what: DataOperation): void {
@@ -185,6 +221,7 @@ export class PendingDisk {
       if (path !== "" && folderOf(path) === folder) this.durable.set(path, file);
     }
     this.pendingNames = this.pendingNames.filter(({ what }) => folderOf(newNameOf(what)) !== folder);
+    this.#durableLayout = undefined;
     this.durableVersion++;
   }
 
@@ -196,6 +233,7 @@ export class PendingDisk {
     } else if (what.kind === "link" || what.kind === "rename") file = this.live.get(what.path);
     const change = { operation: number, what, file };
     applyName(this.live, change);
+    this.#liveLayout = undefined;
     this.pendingNames.push(change);
     this.liveVersion++;
   }

@@ -2,10 +2,12 @@
  * I7: recovery converges. A recovered disk recovers to the same; so does every disk that a crash of the recovery leaves, at
  * any of its operations. Some of these second recoveries, chosen by the seed, are crashed as well.
  */
+import type { DiskOperation } from "../../common/disk/recording-disk.ts";
 import type { SeededRandom } from "../random.ts";
 import { CoverageTable, crashesOf } from "./crashes.ts";
 import type { DiskImage } from "./disk-image.ts";
 import type { PersistenceModel } from "./models/model.ts";
+import { PendingDisk } from "./pending-disk.ts";
 import type { Recording } from "./recording.ts";
 import type { EnumerationLimits } from "./state-space.ts";
 import type { Outcome, Subject } from "./subject.ts";
@@ -45,8 +47,9 @@ export function convergence(
   const differs = (again: Outcome, what: string): string | undefined =>
     isSame(again, first.outcome) ? undefined : `${what} ${differenceOf(first.outcome, again)}`;
 
-  let problem = differs(subject.outcomeOf(first.after), "a second recovery");
-  if (problem !== undefined) return { problem, images: [first.after], deeper };
+  const after = imageAfter(image, first.operations);
+  let problem = differs(subject.outcomeOf(after), "a second recovery");
+  if (problem !== undefined) return { problem, images: [after], deeper };
   const recording: Recording = {
     base: image,
     events: first.operations.map((operation, index) => ({ kind: "disk", operation, order: index, ms: 0 })),
@@ -65,6 +68,13 @@ export function convergence(
     if (problem !== undefined) break;
   }
   return { problem, images, deeper };
+}
+
+/** The disk when all of the operations are done, and nothing is lost. */
+function imageAfter(image: DiskImage, operations: readonly DiskOperation[]): DiskImage {
+  const disk = new PendingDisk(image);
+  for (const operation of operations) disk.apply(operation);
+  return disk.liveImage();
 }
 
 function isSame(a: Outcome, b: Outcome): boolean {

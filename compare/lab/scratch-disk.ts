@@ -14,9 +14,9 @@ import { assert } from "../../common/assert.ts";
 import type { Disk, DiskFile, OpenMode } from "../../common/disk/disk.ts";
 import { DiskFailure } from "../../common/errors.ts";
 import { DiskImage, FileImage } from "./disk-image.ts";
+import { folderOf } from "./name-list.ts";
 import type { PagePool } from "./page-pool.ts";
 import { PAGE_BYTES, type Page } from "./page-store.ts";
-import { folderOf } from "./pending-disk.ts";
 
 export const ENTRY = -1;
 export const NAMES = -2;
@@ -33,9 +33,9 @@ export interface Question {
 
 /** What the image answers. */
 export function answerOf(image: DiskImage, path: string, what: number): number | string {
-  if (what === NAMES) return namesIn(image.entries.keys(), path).join("\n");
-  const file = image.entries.get(path);
-  if (what === ENTRY) return file?.size ?? (image.entries.has(path) ? FOLDER : ABSENT);
+  if (what === NAMES) return image.names.in(path).join("\n");
+  const file = image.fileAt(path);
+  if (what === ENTRY) return file?.size ?? (image.has(path) ? FOLDER : ABSENT);
   return file?.pages[what]?.id ?? ABSENT;
 }
 
@@ -108,7 +108,7 @@ export class ScratchDisk implements Disk {
       const answer = answerOf(this.#image, folder, NAMES);
       this.questions.push({ path: folder, what: NAMES, answer });
     }
-    const names = new Set(namesIn(this.#image.entries.keys(), folder));
+    const names = new Set(this.#image.names.in(folder));
     for (const [path, entry] of this.#entries) {
       if (path === "" || folderOf(path) !== folder) continue;
       const name = path.slice(folder === "" ? 0 : folder.length + 1);
@@ -146,16 +146,15 @@ export class ScratchDisk implements Disk {
           entry === "folder" ? undefined : frozen(entry, (bytes) => store.intern(bytes.slice()), store.zero),
         );
     }
-    return new DiskImage(store, entries);
+    return DiskImage.withEntries(store, entries);
   }
 
   #entry(path: string): Entry {
     let entry = this.#entries.get(path);
     if (entry === undefined) {
-      const file = this.#image.entries.get(path);
+      const file = this.#image.fileAt(path);
       this.questions.push({ path, what: ENTRY, answer: answerOf(this.#image, path, ENTRY) });
-      entry =
-        file === undefined ? (this.#image.entries.has(path) ? "folder" : "absent") : contentOf(path, file, this.#pool);
+      entry = file === undefined ? (this.#image.has(path) ? "folder" : "absent") : contentOf(path, file, this.#pool);
       this.#entries.set(path, entry);
     }
     return entry;
@@ -182,14 +181,6 @@ function frozen(content: ScratchContent, intern: (bytes: Uint8Array) => Page, ze
     pages.push(own === undefined ? (base ?? zero) : intern(own));
   }
   return new FileImage(content.size, pages);
-}
-
-function namesIn(paths: Iterable<string>, folder: string): string[] {
-  const names: string[] = [];
-  for (const path of paths) {
-    if (path !== "" && folderOf(path) === folder) names.push(path.slice(folder === "" ? 0 : folder.length + 1));
-  }
-  return names.sort();
 }
 
 class ScratchFile implements DiskFile {

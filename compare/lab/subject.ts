@@ -2,7 +2,6 @@
  * What is crashed and recovered: an engine under a policy, as a function from a disk to an outcome. A new engine is made for
  * every recovery; the same images, and images that differ only where recovery does not look, share one.
  */
-import type { Disk } from "../../common/disk/disk.ts";
 import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-disk.ts";
 import type { Engine } from "../../common/engine.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
@@ -15,7 +14,7 @@ import type { Check, CheckProblem } from "./checks.ts";
 import type { DiskImage } from "./disk-image.ts";
 import { OutcomeTree } from "./outcome-tree.ts";
 import { PagePool } from "./page-pool.ts";
-import { ScratchDisk } from "./scratch-disk.ts";
+import { type Question, ScratchDisk } from "./scratch-disk.ts";
 
 /** What recovery made of a disk. */
 export interface Outcome {
@@ -33,13 +32,27 @@ export interface RecordedRecovery {
   readonly outcome: Outcome;
   /** What recovery did to the disk. */
   readonly operations: readonly DiskOperation[];
-  /** The disk when recovery had ended. */
-  readonly after: DiskImage;
+}
+
+/** A recovery of the tree: what it did follows from the answers that it got, as its outcome does. */
+interface Learned {
+  readonly outcome: Outcome;
+  /** Undefined: too much to be kept. */
+  readonly operations: readonly DiskOperation[] | undefined;
 }
 
 const NOTHING: Cells = new Map();
 /** The tree is cut down when it has so many leaves: its images must fit into memory. */
 const LEAVES_MAX = 8000;
+/** A recovery that wrote more, because it made the folder, is run again when somebody asks what it did. */
+const WRITTEN_KEPT_MAX = 64 << 10;
+/** Images whose outcomes are known without asking the tree. */
+const KNOWN_MAX = 50_000;
+
+interface Known {
+  readonly image: DiskImage;
+  readonly learned: Learned;
+}
 
 /** The engine is not used any more: its largest piece of memory is for the next. */
 function discard(engine: Engine): void {
@@ -53,9 +66,9 @@ export class Subject {
   checked = 0;
   readonly #check: Check | undefined;
   readonly #pool = new PagePool();
-  #tree = new OutcomeTree<Outcome>();
-  /** Of images that come again: after a reply, only the verdict may be another. */
-  readonly #outcomes = new WeakMap<DiskImage, Outcome>();
+  #tree = new OutcomeTree<Learned>();
+  /** Images that were asked about, by their digests: most come again, from other moments and models. */
+  readonly #known = new Map<number, Known>();
   /** The images of the tree's answers: page ids of another store mean something else. */
   #store: DiskImage["store"] | undefined;
 
@@ -66,39 +79,49 @@ export class Subject {
 
   /** What recovery makes of the image. */
   outcomeOf(image: DiskImage): Outcome {
+    return this.#learn(image).outcome;
+  }
+
+  /** The same, and what recovery does to the disk. */
+  record(image: DiskImage): RecordedRecovery {
+    const { outcome, operations } = this.#learn(image);
+    return { outcome, operations: operations ?? this.#recover(image).operations };
+  }
+
+  #learn(image: DiskImage): Learned {
     if (this.#store !== image.store || this.#tree.leaves > LEAVES_MAX) {
       this.#store = image.store;
       this.#tree = new OutcomeTree();
+      this.#known.clear();
     }
-    const known = this.#outcomes.get(image) ?? this.#tree.find(image);
-    if (known !== undefined) {
-      this.#outcomes.set(image, known);
-      return known;
-    }
-    const { outcome, disk } = this.#recover(image, (inner) => inner);
-    this.#tree.add(disk.questions, outcome);
-    this.#outcomes.set(image, outcome);
-    return outcome;
+    const known = this.#known.get(image.digest);
+    if (known !== undefined && (known.image === image || known.image.isSame(image))) return known.learned;
+    const learned = this.#tree.find(image) ?? this.#recoverAndLearn(image);
+    if (this.#known.size > KNOWN_MAX) this.#known.clear();
+    this.#known.set(image.digest, { image, learned });
+    return learned;
   }
 
-  /** Recovers the image, whether or not its outcome is known, and tells what recovery did. */
-  record(image: DiskImage): RecordedRecovery {
-    const operations: DiskOperation[] = [];
-    const { outcome, disk } = this.#recover(
-      image,
-      (inner) => new RecordingDisk(inner, (operation) => operations.push(operation)),
-    );
-    return { outcome, operations, after: disk.image() };
+  #recoverAndLearn(image: DiskImage): Learned {
+    const { outcome, operations, questions } = this.#recover(image);
+    let bytes = 0;
+    for (const operation of operations) if (operation.kind === "write") bytes += operation.bytes.length;
+    const learned = { outcome, operations: bytes > WRITTEN_KEPT_MAX ? undefined : operations };
+    this.#tree.add(questions, learned);
+    return learned;
   }
 
-  #recover(image: DiskImage, wrap: (disk: Disk) => Disk): { outcome: Outcome; disk: ScratchDisk } {
+  #recover(image: DiskImage): RecordedRecovery & { readonly questions: readonly Question[] } {
     this.recoveries++;
     // Always the same chance: an outcome depends on the image alone.
     const simulation = new Simulation(0);
     this.#pool.reset();
     const disk = new ScratchDisk(image, (run) => void simulation.after(0, run), this.#pool);
+    const operations: DiskOperation[] = [];
+    const recorded = new RecordingDisk(disk, (operation) => operations.push(operation));
+    const { questions } = disk;
     try {
-      const recovered = recoverEngine(this.plan, wrap(disk), simulation);
+      const recovered = recoverEngine(this.plan, recorded, simulation);
       const { engine, config, lines } = recovered;
       const cells = dumpCells(engine);
       const check = this.#check;
@@ -106,10 +129,11 @@ export class Subject {
       if (isChecked) this.checked++;
       const problems = isChecked ? check.look(engine, recovered.disk, config, cells) : [];
       discard(engine);
-      return { outcome: { refused: undefined, cells, lines, problems }, disk };
+      return { outcome: { refused: undefined, cells, lines, problems }, operations, questions };
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      return { outcome: { refused: error.message, cells: NOTHING, lines: [], problems: [] }, disk };
+      const outcome = { refused: error.message, cells: NOTHING, lines: [], problems: [] };
+      return { outcome, operations, questions };
     }
   }
 }

@@ -92,7 +92,10 @@ async function withAndWithoutBinlog({ recorded, folder }: Observing): Promise<st
   };
   const path = points.operations[decided]?.path ?? "";
   const whole = imageAt(reply);
-  const cut = new DiskImage(whole.store, new Map([...whole.entries, [path, imageAt(decided).entries.get(path)]]));
+  const cut = DiskImage.withEntries(
+    whole.store,
+    new Map([...whole.entries, [path, imageAt(decided).entries.get(path)]]),
+  );
   const shown: string[] = [];
   for (const image of [whole, cut]) {
     const { cells, refused } = await server.restart(image, recording.before, folder);

@@ -83,8 +83,9 @@ export class RowsCheck {
   finish(): void {
     const { header } = this.#storage;
     for (let id = 0; id < DATABASES_MAX; id++) {
-      this.#count(`keys of database ${id}`, 0, 0, header.keys(id));
-      this.#count(`expiring keys of database ${id}`, 0, 0, header.expiringKeys(id));
+      const [keys, expiring] = [header.keys(id), header.expiringKeys(id)];
+      if (keys !== 0) this.#count(`keys of database ${id}`, 0, 0, keys);
+      if (expiring !== 0) this.#count(`expiring keys of database ${id}`, 0, 0, expiring);
     }
     for (const [name, { found, expected, page }] of this.#tallies) {
       if (found !== expected) this.#problem(page, `${name}: ${found} rows, counted ${expected}`);

@@ -67,7 +67,7 @@ function rotSpace({ disk }: Moment): StateSpace {
     dimensions: places.length === 0 ? [] : [dimension],
     build: (choice) => {
       const place = places[(choice[0] ?? 0) - 1];
-      return disk.image(disk.durable, (file) => (file === place?.file ? flip(place) : file.durable));
+      return disk.imageOf(disk.durableLayout(), (file) => (file === place?.file ? flip(place) : file.durable));
     },
   };
 }
@@ -103,14 +103,14 @@ function misdirectedSpace({ disk, operations, base }: Moment): StateSpace {
     dimensions: writes.length === 0 ? [] : [dimension],
     build(choice) {
       const wrong = writes[(choice[0] ?? 0) - 1];
-      if (wrong === undefined) return disk.image(disk.durable, (file) => file.durable);
+      if (wrong === undefined) return disk.durableImage();
       const other = new PendingDisk(base);
       for (const [index, operation] of operations.entries()) {
         other.apply(
           index === wrong && operation.kind === "write" ? { ...operation, at: operation.at + SECTOR_BYTES } : operation,
         );
       }
-      return other.image(other.durable, (file) => file.durable);
+      return other.durableImage();
     },
   };
 }

@@ -8,6 +8,6 @@ export function dropped(): PersistenceModel {
     owed: EVERYTHING,
     faults:
       "The power fails. What a sync has covered survives, and nothing else; names count when their folder was synced.",
-    spaces: ({ disk }) => [{ dimensions: [], build: () => disk.image(disk.durable, (file) => file.durable) }],
+    spaces: ({ disk }) => [{ dimensions: [], build: () => disk.durableImage() }],
   };
 }

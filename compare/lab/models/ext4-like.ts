@@ -15,7 +15,7 @@ import { PAGE_BYTES } from "../page-store.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { Dimension } from "../state-space.ts";
 import { EVERYTHING, type ModelOptions, type PersistenceModel } from "./model.ts";
-import { blockPieces, type FilePiece, namesWith, remembered, spaceOf } from "./pieces.ts";
+import { blockPieces, type FilePiece, remembered, spaceOf } from "./pieces.ts";
 
 export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
   const piecesOf = remembered((disk, file) => filePieces(disk, file, sectorBytes));
@@ -32,7 +32,7 @@ export function ext4Like({ sectorBytes }: ModelOptions): PersistenceModel {
       spaceOf(
         disk,
         namesDimension(disk),
-        (choice) => namesWith(disk, (index) => index < disk.pendingNames.length - (choice[0] ?? 0)),
+        (choice, index) => index < disk.pendingNames.length - (choice[0] ?? 0),
         piecesOf,
       ),
     ],

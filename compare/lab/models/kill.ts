@@ -20,7 +20,7 @@ export function kill(): PersistenceModel {
 }
 
 function killSpace({ disk, next }: Moment): StateSpace {
-  if (next?.kind !== "write") return { dimensions: [], build: () => disk.image(disk.live, (file) => file.live) };
+  if (next?.kind !== "write") return { dimensions: [], build: () => disk.liveImage() };
   const cuts = tornAt(next.at, next.bytes.length);
   const target = disk.fileOf(next);
   const dimension = {
@@ -38,7 +38,7 @@ function killSpace({ disk, next }: Moment): StateSpace {
   return {
     dimensions: cuts.length === 0 ? [] : [dimension],
     build: (choice) =>
-      disk.image(disk.live, (file) => (file === target && (choice[0] ?? 0) > 0 ? torn(choice) : file.live)),
+      disk.imageOf(disk.liveLayout(), (file) => (file === target && (choice[0] ?? 0) > 0 ? torn(choice) : file.live)),
   };
 }
 

@@ -78,5 +78,5 @@ function lieSpaces({ operations, base }: Moment, mayLie: (path: string) => boole
 function imageWithout(base: DiskImage, operations: readonly DiskOperation[], lie: number | undefined): DiskImage {
   const disk = new PendingDisk(base);
   for (const [index, operation] of operations.entries()) if (index !== lie) disk.apply(operation);
-  return disk.image(disk.durable, (file) => file.durable);
+  return disk.durableImage();
 }

@@ -2,7 +2,14 @@
 import type { DiskImage } from "../disk-image.ts";
 import { FileDraft, type FileImage } from "../disk-image.ts";
 import { PAGE_BYTES, type Page } from "../page-store.ts";
-import { applyName, type Names, type PendingData, type PendingDisk, type PendingFile } from "../pending-disk.ts";
+import {
+  applyName,
+  type Layout,
+  type Names,
+  type PendingData,
+  type PendingDisk,
+  type PendingFile,
+} from "../pending-disk.ts";
 import type { Choice, Dimension, StateSpace } from "../state-space.ts";
 
 /** A dimension and what its values mean for the image. */
@@ -141,67 +148,99 @@ export function nameDimensions(disk: PendingDisk): Dimension[] {
   });
 }
 
-/** The durable names, with some of the pending changes. */
-export function namesWith(disk: PendingDisk, isKept: (index: number) => boolean): Names {
-  const names: Names = new Map(disk.durable);
-  for (const [index, change] of disk.pendingNames.entries()) if (isKept(index)) applyName(names, change);
-  return names;
+/** The durable names, with some of the pending changes: made once for each set of them, until something happens to the disk. */
+export function layoutsOf(disk: PendingDisk): (isKept: (index: number) => boolean) => Layout {
+  const { pendingNames } = disk;
+  if (pendingNames.length === 0) return () => disk.durableLayout();
+  const known = new Map<string, Layout>();
+  return (isKept) => {
+    const kept = pendingNames.map((_, index) => isKept(index));
+    const key = kept.join();
+    let layout = known.get(key);
+    if (layout === undefined) {
+      const names: Names = new Map(disk.durable);
+      for (const [index, change] of pendingNames.entries()) if (kept[index]) applyName(names, change);
+      layout = disk.layout(names);
+      known.set(key, layout);
+    }
+    return layout;
+  };
 }
 
 /** The pieces of one file, and which dimension is the first of them. */
-interface Section {
+interface Section extends FilePieces {
   readonly file: PendingFile;
-  readonly pieces: readonly FilePiece[];
   readonly first: number;
+}
+
+/** The pieces of a file, and the contents that they have given. */
+export interface FilePieces {
+  readonly pieces: readonly FilePiece[];
+  readonly contents: Map<string, FileImage>;
 }
 
 /** `piecesOf`, asked again only when something has happened to the file. */
 export function remembered(
   piecesOf: (disk: PendingDisk, file: PendingFile) => readonly FilePiece[],
-): (disk: PendingDisk, file: PendingFile) => readonly FilePiece[] {
-  const known = new WeakMap<PendingFile, { readonly version: number; readonly pieces: readonly FilePiece[] }>();
+): (disk: PendingDisk, file: PendingFile) => FilePieces {
+  const known = new WeakMap<PendingFile, FilePieces & { readonly version: number }>();
   return (disk, file) => {
     let last = known.get(file);
     if (last?.version !== file.version) {
-      last = { version: file.version, pieces: piecesOf(disk, file) };
+      last = { version: file.version, pieces: piecesOf(disk, file), contents: new Map() };
       known.set(file, last);
     }
-    return last.pieces;
+    return last;
   };
 }
 
 /**
- * The space of independent pieces. `names` are the first dimensions and `namesOf` what their values mean; then the
- * pieces of each file, in the order in which they are put.
+ * The space of independent pieces. `names` are the first dimensions and `isKept` says what they mean for each pending change
+ * of names; then the pieces of each file, in the order in which they are put.
  */
 export function spaceOf(
   disk: PendingDisk,
   names: readonly Dimension[],
-  namesOf: (choice: Choice) => Names,
-  piecesOf: (disk: PendingDisk, file: PendingFile) => readonly FilePiece[],
+  isKept: (choice: Choice, index: number) => boolean,
+  piecesOf: (disk: PendingDisk, file: PendingFile) => FilePieces,
 ): StateSpace {
   const dimensions = [...names];
   const sections = new Map<PendingFile, Section>();
   for (const file of disk.files()) {
     if (file.pending.length === 0) continue;
-    const pieces = piecesOf(disk, file);
-    sections.set(file, { file, pieces, first: dimensions.length });
+    const { pieces, contents } = piecesOf(disk, file);
+    sections.set(file, { file, pieces, contents, first: dimensions.length });
     for (const { dimension } of pieces) dimensions.push(dimension);
   }
-  const contentOf = (file: PendingFile, choice: Choice): FileImage => {
-    const section = sections.get(file);
-    if (section === undefined) return file.live;
-    let draft: FileDraft | undefined;
-    for (const [index, piece] of section.pieces.entries()) {
-      const value = choice[section.first + index] ?? 0;
-      if (value === 0) continue;
-      draft ??= new FileDraft(disk.store, file.live);
-      piece.put(draft, value);
-    }
-    return draft === undefined ? file.live : draft.done();
-  };
+  const layoutOf = layoutsOf(disk);
   return {
     dimensions,
-    build: (choice): DiskImage => disk.image(namesOf(choice), (file) => contentOf(file, choice)),
+    build(choice): DiskImage {
+      const layout = layoutOf((index) => isKept(choice, index));
+      return disk.imageOf(layout, (file) => {
+        const section = sections.get(file);
+        return section === undefined ? file.live : contentOf(disk, section, choice);
+      });
+    },
   };
+}
+
+/** What the file holds in the state that the choice means. */
+function contentOf(disk: PendingDisk, { file, pieces, contents, first }: Section, choice: Choice): FileImage {
+  const end = first + pieces.length;
+  let lost = first;
+  while (lost < end && (choice[lost] ?? 0) === 0) lost++;
+  if (lost === end) return file.live;
+  const key = choice.slice(first, end).join();
+  let content = contents.get(key);
+  if (content === undefined) {
+    const draft = new FileDraft(disk.store, file.live);
+    for (const [index, piece] of pieces.entries()) {
+      const value = choice[first + index] ?? 0;
+      if (value > 0) piece.put(draft, value);
+    }
+    content = draft.done();
+    contents.set(key, content);
+  }
+  return content;
 }

@@ -10,7 +10,7 @@
 import type { PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
 import { type ModelOptions, NO_CHECKSUMS, type PersistenceModel } from "./model.ts";
-import { blockPieces, type FilePiece, nameDimensions, namesWith, remembered, sizePiece, spaceOf } from "./pieces.ts";
+import { blockPieces, type FilePiece, nameDimensions, remembered, sizePiece, spaceOf } from "./pieces.ts";
 
 export function posixWeak({ sectorBytes }: ModelOptions): PersistenceModel {
   const piecesOf = remembered((disk, file) => weakPieces(disk, file, sectorBytes, false));
@@ -42,12 +42,7 @@ export function garbage({ sectorBytes }: ModelOptions): PersistenceModel {
 }
 
 function weakSpace(disk: PendingDisk, piecesOf: ReturnType<typeof remembered>): StateSpace {
-  return spaceOf(
-    disk,
-    nameDimensions(disk),
-    (choice) => namesWith(disk, (index) => (choice[index] ?? 0) === 0),
-    piecesOf,
-  );
+  return spaceOf(disk, nameDimensions(disk), (choice, index) => (choice[index] ?? 0) === 0, piecesOf);
 }
 
 function weakPieces(disk: PendingDisk, file: PendingFile, sectorBytes: number, withGarbage: boolean): FilePiece[] {

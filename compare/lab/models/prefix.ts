@@ -6,7 +6,7 @@ import { FileDraft, type FileImage } from "../disk-image.ts";
 import type { PendingData, PendingDisk, PendingFile } from "../pending-disk.ts";
 import type { StateSpace } from "../state-space.ts";
 import { EVERYTHING, type ModelOptions, type Moment, type PersistenceModel } from "./model.ts";
-import { namesWith } from "./pieces.ts";
+import { layoutsOf } from "./pieces.ts";
 
 /** A way in which the list ends. */
 interface End {
@@ -41,12 +41,13 @@ function prefixSpace({ disk }: Moment, sectorBytes: number): StateSpace {
       .map(({ operation }) => operation)
       .reverse(),
   };
+  const layoutOf = layoutsOf(disk);
   return {
     dimensions: ends.length === 1 ? [] : [dimension],
     build(choice) {
       const end = ends[choice[0] ?? 0] as End;
-      const names = namesWith(disk, (index) => (disk.pendingNames[index]?.operation ?? 0) < end.operation);
-      return disk.image(names, (file) => contentAt(disk, file, end));
+      const layout = layoutOf((index) => (disk.pendingNames[index]?.operation ?? 0) < end.operation);
+      return disk.imageOf(layout, (file) => contentAt(disk, file, end));
     },
   };
 }

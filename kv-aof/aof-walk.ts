@@ -12,7 +12,8 @@
  *
  * A damaged length can look like a torn end: it claims more bytes than the file has. Cutting there would silently lose
  * all that follows. So if a whole, known command follows a "torn" one, the end is corrupt (Redis cuts). The price: a torn value
- * that itself contains such text is refused, too. Damage inside a value cannot be seen: the format has no checksum.
+ * that itself contains such text is refused, too. Damage inside a value shows in the sum of its group (aof-file.ts), if a
+ * line ends the group: that line is corrupt then.
  */
 import type { Bytes } from "../common/bytes.ts";
 import type { DiskFile } from "../common/disk/disk.ts";

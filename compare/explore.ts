@@ -11,9 +11,10 @@ import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import type { StepName } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
 import { readCells } from "./engines.ts";
-import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./lab/crashes.ts";
+import type { Check } from "./lab/checks.ts";
+import { CoverageTable, type Crash, type CrashOptions, crashesOf, withChoice } from "./lab/crashes.ts";
 import { recordingOf } from "./lab/hunt.ts";
-import { Judge, withUnstable } from "./lab/judge.ts";
+import { Judge, type Oracle, withUnstable } from "./lab/judge.ts";
 import { modelOf } from "./lab/models/index.ts";
 import type { PersistenceModel } from "./lab/models/model.ts";
 import { PageStore } from "./lab/page-store.ts";
@@ -44,7 +45,14 @@ export interface ExploreOptions {
   readonly againOneIn: number;
   readonly seed: number;
   /** Only events of this order or a higher one: whatever has a lower one had happened before. */
-  readonly from?: number;
+  readonly from?: number | undefined;
+  /** Crash only after these events; all when left out. */
+  readonly isCut?: ((event: number) => boolean) | undefined;
+  /** What is looked at beside the data. */
+  readonly check?: Check | undefined;
+  readonly oracle?: Oracle | undefined;
+  /** What a recovery may end with; see Subject. */
+  readonly isExpected?: ((error: unknown) => error is Error) | undefined;
 }
 
 /** One judged crash. */
@@ -79,7 +87,7 @@ export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
 /** Is told every crash, in order; false ends the exploration. */
 export type VisitCrash = (judged: Judged) => unknown;
 
-/** A power loss that keeps something: so many states at a moment. */
+/** A power loss that keeps something, at one moment: what it keeps is chosen by chance. */
 const SOME = { exhaustive: 1, sampled: 1 };
 const ALL = { exhaustive: Number.MAX_SAFE_INTEGER, sampled: 0 };
 /** The states of a crashed recovery: nothing kept, everything kept. */
@@ -87,16 +95,16 @@ const AGAIN = { exhaustive: 2, sampled: 2 };
 
 /** Calls `visit` for every crash of `run`, in order: first those that the disk's contract decides, then the partly kept. */
 export function explore(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash): Exploration {
-  const { seed, from, partlyKeptOneIn } = options;
+  const { seed, from, partlyKeptOneIn, isCut = () => true } = options;
   const explorer = new Explorer(run, options, visit);
   const random = new SeededRandom(seed);
   const chosen = new Map<number, boolean>();
   const isChosen = (event: number): boolean => {
     const known = chosen.get(event) ?? (run.timeline[event]?.kind === "disk" && random.oneIn(partlyKeptOneIn));
     chosen.set(event, known);
-    return known;
+    return known && isCut(event);
   };
-  explorer.look({ models: [KILL, DROPPED], limits: ALL, seed, from });
+  explorer.look({ models: [KILL, DROPPED], limits: ALL, seed, from, isCut });
   explorer.look({ models: [IN_ORDER, ANY_ORDER], limits: SOME, seed, from, isCut: isChosen });
   return explorer.result;
 }
@@ -127,8 +135,8 @@ class Explorer {
     this.#options = options;
     this.#visit = visit;
     this.#random = new SeededRandom(options.seed);
-    this.#subject = new Subject(run.plan);
-    this.#judge = new Judge(run);
+    this.#subject = new Subject(run.plan, options.check, options.isExpected);
+    this.#judge = new Judge(run, options.oracle);
     this.#recording = recordingOf(run, new PageStore());
   }
 
@@ -139,7 +147,8 @@ class Explorer {
   look(options: CrashOptions): void {
     if (this.#isOver) return;
     const models = options.models.filter((model) => this.#wants(model));
-    for (const crash of crashesOf(this.#recording, { ...options, models }, new CoverageTable())) {
+    for (const given of crashesOf(this.#recording, { ...options, models }, new CoverageTable())) {
+      const crash = options.limits === SOME ? this.#partOf(given) : given;
       const state = stateOf(crash);
       if (crash.event < 0 || !this.#options.states.has(state)) continue;
       this.#judged++;
@@ -148,6 +157,14 @@ class Explorer {
       this.#isOver = true;
       return;
     }
+  }
+
+  /** Instead of what enumeration begins with, which is that nothing is kept. */
+  #partOf(crash: Crash): Crash {
+    return withChoice(
+      crash,
+      crash.space.dimensions.map(({ values }) => this.#random.below(values.length)),
+    );
   }
 
   #wants(model: PersistenceModel): boolean {

@@ -21,7 +21,8 @@ export class Progress {
     this.#done += units;
     if (!this.#isShown) return;
     const elapsed = (performance.now() - this.#startedAt) / 1000;
-    const left = this.#done === 0 ? "" : `, ${((elapsed / this.#done) * Math.max(0, this.#total - this.#done)).toFixed(0)} s left`;
+    const left =
+      this.#done === 0 ? "" : `, ${((elapsed / this.#done) * Math.max(0, this.#total - this.#done)).toFixed(0)} s left`;
     const text = `${this.#done}/${this.#total}  ${elapsed.toFixed(0)} s${left}  ${what}`;
     process.stderr.write(`\r\u001b[2K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
   }

@@ -16,10 +16,10 @@ const CAUGHT: Readonly<Record<string, readonly [oracle: string, step: string]>> 
   "steal-before-redo": ["torn transaction", "wal.page-write"],
   "no-doublewrite": ["refused", "wal.doublewrite"],
   "binlog-before-prepare": ["refused", "wal.prepare"],
-  "commit-before-binlog": ["engine ≢ binlog", "wal.commit"],
+  "commit-before-binlog": ["binlog differs", "wal.commit"],
   "binlog-not-synced": ["lost write", "wal.commit"],
   "recovery-without-binlog": ["lost write", "wal.commit"],
-  "recovery-rolls-forward": ["engine ≢ binlog", "wal.prepare"],
+  "recovery-rolls-forward": ["binlog differs", "wal.prepare"],
 };
 
 for (const order of ORDERS) {

@@ -1,29 +1,26 @@
 /**
- * Runs a wrong engine until the lab catches it: simulated runs of consecutive seeds, crashed at every event, every disk
- * recovered and judged by the same oracles as the right engines. Orders (compare/orders) and seeded bugs (compare/bugs) are
+ * Runs a wrong engine until the lab catches it: simulated runs of consecutive seeds, each explored (explore.ts) as the right
+ * engines are: crashed at every event, every disk recovered and judged by the same oracles. Orders (compare/orders) and seeded bugs (compare/bugs) are
  * both hunted here.
  *
  * What may be wrong: the engine that runs (`create`, `wrapDisk`), the one that recovers (`recovery`), or both. A bug that
  * refuses to start, stops while it runs, or answers with nonsense is caught as well: the oracle is then the one that says so.
  */
-import type { Config } from "../../common/config.ts";
 import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import { STEPS, type StepName } from "../../common/steps.ts";
-import { CrashStates } from "../crash-states.ts";
-import { type CreateEngine, configFor, type Directives, readCells } from "../engines.ts";
+import type { CreateEngine, Directives } from "../engines.ts";
+import { type CrashState, type ExploreOptions, explore } from "../explore.ts";
 import { isAcknowledged, operationText } from "../history.ts";
-import { binlogDisagreement } from "../lab/binlog-agrees.ts";
-import type { Cells } from "../model.ts";
-import { type Evidence, judge, judgeRefusal, type Verdict, type Violation } from "../oracle.ts";
-import type { CrashKind, Policy } from "../policy.ts";
-import { SeededRandom } from "../random.ts";
-import { isRefusal, recoverEngine } from "../recover-engine.ts";
+import { binlogCheck } from "../lab/checks.ts";
+import type { Oracle } from "../lab/judge.ts";
+import type { Policy } from "../policy.ts";
+import { isRefusal } from "../recover-engine.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
-import { type DiskWrapper, Simulation, type SyncTiming, type TimelineEvent } from "../simulator.ts";
+import type { DiskWrapper, SyncTiming, TimelineEvent } from "../simulator.ts";
 import { powerPlan, SMALL } from "../survey.ts";
 import type { Planned } from "../workload.ts";
 
-/** How a crashed disk may look; see crash-states.ts. */
+/** How a crashed disk may look; see explore.ts. */
 export type DiskState = "kill" | "torn write" | "power" | "kept in order" | "kept in any order";
 
 /** What recovers the crashed disks; the honest engine on the bare disk when left out. */
@@ -52,12 +49,10 @@ export interface Hunt {
   readonly wanted?: string;
   /** Replays the binlog and compares (1/1 only). */
   readonly binlog?: boolean;
-  /** Recovers again what was recovered (I7), after a power loss right behind it. */
-  readonly again?: boolean;
   /** One event in so many is followed by disks that kept a part. */
   readonly partlyOneIn?: number;
   /** Judges instead of the lab's oracle: a weaker one, for the bugs of the lab itself. */
-  readonly judge?: (evidence: Evidence) => Verdict;
+  readonly judge?: Oracle;
   /** Only events of these kinds are followed by crashes. */
   readonly crashAfter?: (event: TimelineEvent) => boolean;
   /** The run itself may stop with a failure: that is what the faulty disk is for. */
@@ -65,7 +60,7 @@ export interface Hunt {
 }
 
 export interface Caught {
-  /** The oracle's name: the violation's kind, or "engine ≢ binlog", "stopped". */
+  /** The oracle's name: the violation's kind, or "stopped". */
   readonly oracle: string;
   readonly rule: string;
   readonly matrix: string;
@@ -140,6 +135,7 @@ export function huntPlan(plan: Hunt, seed: number): RunPlan {
     ...(plan.makeBase && { base: plan.makeBase() }),
     ...(plan.create && { create: plan.create }),
     ...(plan.wrapDisk && { wrapDisk: plan.wrapDisk }),
+    ...(plan.recovery && { recovery: plan.recovery }),
     ...(plan.plan && { plan: (client: number) => plan.plan!(client, seed) }),
   };
 }
@@ -148,12 +144,9 @@ class Search {
   readonly #plan: Hunt;
   readonly #seed: number;
   readonly #isLate: () => boolean;
-  readonly #random: SeededRandom;
   #run: SimulatedRun | undefined;
   #event = 0;
   #caught: Caught | undefined;
-  readonly #killed: KnownDisk = { version: -1, order: -1, cells: undefined };
-  readonly #cut: KnownDisk = { version: -1, order: -1, cells: undefined };
   states = 0;
   /** The time was up. */
   isOver = false;
@@ -162,7 +155,6 @@ class Search {
     this.#plan = plan;
     this.#seed = seed;
     this.#isLate = isLate;
-    this.#random = new SeededRandom(seed);
   }
 
   run(): Caught | undefined {
@@ -174,26 +166,15 @@ class Search {
       return this.#note("run", { kind: "stopped", detail: error.message });
     }
     this.#run = run;
-    const states = new CrashStates(run.plan.base);
-    // On a disk with an earlier life's data, judging begins when the setup has replaced them.
-    const replaced = run.history.clients[run.setupClient]?.[0]?.answered?.order ?? Number.POSITIVE_INFINITY;
-    for (this.#event = 0; this.#event < run.timeline.length; this.#event++) {
-      const event = run.timeline[this.#event]!;
-      const isJudged = run.plan.base === undefined || event.order > replaced;
-      if (event.kind === "disk") {
-        if (isJudged && this.#has("torn write")) {
-          for (const disk of states.killDuring(event.operation)) this.#try("torn write", disk);
-        }
-        states.apply(event.operation);
-      }
-      if (!isJudged || this.#plan.crashAfter?.(event) === false) continue;
-      this.#crash(states, event.order);
-      if (this.#caught !== undefined) return this.#caught;
-      if (this.#isLate()) {
-        this.isOver = true;
-        return undefined;
-      }
-    }
+    explore(run, this.#options(run), ({ event, state, verdict }) => {
+      this.states++;
+      this.#event = event;
+      const [violation] = verdict.violations;
+      if (violation !== undefined) this.#note(STATES.get(state) ?? "kill", violation);
+      this.isOver = this.#caught === undefined && this.#isLate();
+      return this.#caught === undefined && !this.isOver;
+    });
+    if (this.#caught !== undefined || this.isOver) return this.#caught;
     if (run.failure !== undefined && this.#plan.mayStop !== true) {
       const detail = run.failure instanceof Error ? run.failure.message : String(run.failure);
       return this.#note("run", { kind: "stopped", detail });
@@ -201,102 +182,21 @@ class Search {
     return undefined;
   }
 
-  /** After the event: every kind of disk that a crash leaves here. A disk that is known is judged by what is known now. */
-  #crash(states: CrashStates, order: number): void {
-    if (this.#has("kill")) {
-      this.#tryVersion("kill", this.#killed, states.killVersion, order, () => states.kill());
-    }
-    if (this.#has("power")) {
-      this.#tryVersion("power", this.#cut, states.powerVersion, order, () => states.power());
-    }
-    if (!this.#random.oneIn(this.#plan.partlyOneIn ?? 4)) return;
-    if (this.#has("kept in order")) this.#try("kept in order", states.powerSome(this.#random, "in order"));
-    if (this.#has("kept in any order")) this.#try("kept in any order", states.powerSome(this.#random, "any order"));
-  }
-
-  #tryVersion(state: DiskState, known: KnownDisk, version: number, order: number, disk: () => MemoryDisk): void {
-    if (known.version === version && known.order === order) return;
-    if (known.version !== version || known.cells === undefined) {
-      known.version = version;
-      known.cells = this.#try(state, disk());
-    } else {
-      this.states++;
-      this.#judge(state, known.cells);
-    }
-    known.order = order;
-  }
-
-  #has(state: DiskState): boolean {
-    return this.#caught === undefined && this.#plan.states.includes(state);
-  }
-
-  /** Recovers and judges one disk; returns what was found on it. */
-  #try(state: DiskState, disk: MemoryDisk): Cells | string | undefined {
-    if (this.#caught !== undefined) return undefined;
-    this.states++;
-    const cells = this.#recover(disk);
-    this.#judge(state, cells);
-    if (this.#caught !== undefined || typeof cells === "string") return cells;
-    if (this.#plan.binlog === true) {
-      const detail = binlogDisagreement(disk, this.#config, cells, (of) => readCells(of, this.#run!.plan.clients));
-      if (detail !== undefined) this.#note(state, { kind: "engine ≢ binlog", rule: "I5", detail });
-    }
-    if (this.#plan.again === true) this.#recoverAgain(state, disk, cells);
-    return cells;
-  }
-
-  #judge(state: DiskState, found: Cells | string): void {
-    const run = this.#run!;
-    const event = run.timeline[this.#event]!;
-    const evidence = {
-      policy: this.#plan.policy,
-      crash: crashOf(state),
-      cut: event.order,
-      cutMs: event.ms,
-      diskMs: 2 * run.longestSyncMs,
-      history: run.history,
-      setupClient: run.setupClient,
-      matrix: "",
+  #options(run: SimulatedRun): ExploreOptions {
+    const { states, partlyOneIn = 4, crashAfter, binlog, judge: oracle } = this.#plan;
+    // On a disk with an earlier life's data, judging begins when the setup has replaced them.
+    const replaced = run.history.clients[run.setupClient]?.[0]?.answered?.order ?? Number.POSITIVE_INFINITY;
+    return {
+      states: new Set([...STATES].flatMap(([state, name]) => (states.includes(name) ? [state] : []))),
+      partlyKeptOneIn: partlyOneIn,
+      againOneIn: 0,
+      seed: this.#seed,
+      from: run.plan.base === undefined ? undefined : replaced + 1,
+      isCut: crashAfter && ((event) => event >= 0 && crashAfter(run.timeline[event]!)),
+      check: binlog === true ? { oneIn: 1, look: binlogCheck } : undefined,
+      oracle,
+      isExpected: isBreakdown,
     };
-    const verdict =
-      typeof found === "string" ? judgeRefusal(evidence, found) : (this.#plan.judge ?? judge)({ ...evidence, found });
-    this.#tell(state, verdict.violations[0]);
-  }
-
-  #recoverAgain(state: DiskState, disk: MemoryDisk, first: Cells): void {
-    const power = disk.afterPowerLoss();
-    for (const [again, what] of [
-      [power, "a power loss right after recovery"],
-      [disk, "a second recovery"],
-    ] as const) {
-      const second = this.#recover(again);
-      if (typeof second !== "string" && isSame(first, second)) continue;
-      const how = typeof second === "string" ? `refuses: ${second}` : "gives other data";
-      this.#note(state, { kind: "unstable recovery", rule: "I7", detail: `${what} ${how}` });
-      return;
-    }
-  }
-
-  /** The recovered data, or why there is none. */
-  #recover(disk: MemoryDisk): Cells | string {
-    const { policy, recovery } = this.#plan;
-    const { clients, directives } = this.#run!.plan;
-    const plan = { policy, ...(directives && { directives }), ...(recovery && { recovery }) };
-    try {
-      return readCells(recoverEngine(plan, disk, new Simulation(this.#seed)).engine, clients);
-    } catch (error) {
-      if (isBreakdown(error)) return error.message;
-      throw error;
-    }
-  }
-
-  get #config(): Config {
-    const { policy } = this.#plan;
-    return configFor(policy.engine, { ...policy.directives, ...this.#run!.plan.directives });
-  }
-
-  #tell(state: DiskState, violation: Violation | undefined): void {
-    if (violation !== undefined) this.#note(state, violation);
   }
 
   #note(state: Caught["state"], found: Found): Caught | undefined {
@@ -329,12 +229,14 @@ class Search {
   }
 }
 
-/** A disk that was recovered, and when it was judged last. */
-interface KnownDisk {
-  version: number;
-  order: number;
-  cells: Cells | string | undefined;
-}
+/** The explorer's names of the states. */
+const STATES: ReadonlyMap<CrashState, DiskState> = new Map([
+  ["kill", "kill"],
+  ["kill, write torn", "torn write"],
+  ["power, unsynced dropped", "power"],
+  ["power, kept in order", "kept in order"],
+  ["power, kept in any order", "kept in any order"],
+]);
 
 /** What an oracle says; those of this file have no promise and no command. */
 interface Found {
@@ -348,14 +250,4 @@ interface Found {
 /** A failure that a wrong engine may end with: a refusal, or its own nonsense. */
 function isBreakdown(error: unknown): error is Error {
   return isRefusal(error) || error instanceof RangeError || error instanceof TypeError;
-}
-
-function crashOf(state: DiskState): CrashKind {
-  return state === "kill" || state === "torn write" ? "kill" : "power";
-}
-
-function isSame(a: Cells, b: Cells): boolean {
-  if (a.size !== b.size) return false;
-  for (const [cell, value] of a) if (b.get(cell) !== value) return false;
-  return true;
 }

@@ -48,11 +48,20 @@ function evidenceOf(run: SimulatedRun, event: number, crash: CrashKind): Omit<Ev
   };
 }
 
+/** Says what a crash has broken: the oracle, or a weaker one that a test of the lab puts in its place. */
+export type Oracle = (evidence: Evidence) => Verdict;
+
 /** What the oracle says about a crash of the run after which recovery came to this outcome. */
-export function verdictOf(run: SimulatedRun, event: number, crash: CrashKind, outcome: Outcome): Verdict {
+export function verdictOf(
+  run: SimulatedRun,
+  event: number,
+  crash: CrashKind,
+  outcome: Outcome,
+  oracle: Oracle = judge,
+): Verdict {
   const evidence = evidenceOf(run, event, crash);
   if (outcome.refused !== undefined) return judgeRefusal(evidence, outcome.refused);
-  const verdict = judge({ ...evidence, found: outcome.cells });
+  const verdict = oracle({ ...evidence, found: outcome.cells });
   const [problem] = outcome.problems;
   if (problem === undefined) return verdict;
   const { matrix } = evidence;
@@ -98,14 +107,16 @@ export function withUnstable(verdict: Verdict, run: SimulatedRun, detail: string
 /** The verdicts on the crashes of one run. */
 export class Judge {
   readonly #run: SimulatedRun;
+  readonly #oracle: Oracle | undefined;
   /** The last verdict on each outcome, by kind of crash: events are looked at in their order. */
   readonly #verdicts: Record<CrashKind, Map<Outcome, { readonly order: number; readonly verdict: Verdict }>> = {
     kill: new Map(),
     power: new Map(),
   };
 
-  constructor(run: SimulatedRun) {
+  constructor(run: SimulatedRun, oracle?: Oracle) {
     this.#run = run;
+    this.#oracle = oracle;
   }
 
   verdict(crash: Crash, outcome: Outcome): Verdict {
@@ -113,7 +124,7 @@ export class Judge {
     const verdicts = this.#verdicts[crash.model.crash];
     const known = verdicts.get(outcome);
     if (known?.order === order) return known.verdict;
-    const verdict = verdictOf(this.#run, crash.knownAt, crash.model.crash, outcome);
+    const verdict = verdictOf(this.#run, crash.knownAt, crash.model.crash, outcome, this.#oracle);
     verdicts.set(outcome, { order, verdict });
     return verdict;
   }

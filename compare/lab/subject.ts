@@ -65,6 +65,7 @@ export class Subject {
   recoveries = 0;
   checked = 0;
   readonly #check: Check | undefined;
+  readonly #isExpected: (error: unknown) => error is Error;
   readonly #pool = new PagePool();
   #tree = new OutcomeTree<Learned>();
   /** Images that were asked about, by their digests: most come again, from other moments and models. */
@@ -72,9 +73,11 @@ export class Subject {
   /** The images of the tree's answers: page ids of another store mean something else. */
   #store: DiskImage["store"] | undefined;
 
-  constructor(plan: RunPlan, check?: Check) {
+  /** `isExpected`: what recovery may end with, beside success; a wrong engine (compare/bugs) may stumble over itself. */
+  constructor(plan: RunPlan, check?: Check, isExpected: (error: unknown) => error is Error = isRefusal) {
     this.plan = plan;
     this.#check = check;
+    this.#isExpected = isExpected;
   }
 
   /** What recovery makes of the image. */
@@ -131,7 +134,7 @@ export class Subject {
       discard(engine);
       return { outcome: { refused: undefined, cells, lines, problems }, operations, questions };
     } catch (error) {
-      if (!isRefusal(error)) throw error;
+      if (!this.#isExpected(error)) throw error;
       const outcome = { refused: error.message, cells: NOTHING, lines: [], problems: [] };
       return { outcome, operations, questions };
     }

@@ -1,7 +1,7 @@
 /**
  * Runs a wrong engine until the lab catches it: simulated runs of consecutive seeds, each explored (explore.ts) as the right
- * engines are: crashed at every event, every disk recovered and judged by the same oracles. Orders (compare/orders) and seeded bugs (compare/bugs) are
- * both hunted here.
+ * engines are: crashed at every event, every disk recovered and judged by the same oracles. Orders (compare/orders) and
+ * seeded bugs (compare/bugs) are both hunted here.
  *
  * What may be wrong: the engine that runs (`create`, `wrapDisk`), the one that recovers (`recovery`), or both. A bug that
  * refuses to start, stops while it runs, or answers with nonsense is caught as well: the oracle is then the one that says so.

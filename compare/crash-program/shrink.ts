@@ -3,6 +3,7 @@
  * again. The result is minimal in this sense: with any one of its losses given back, the check passes.
  */
 
+import { minimiseChoice } from "../lab/minimise.ts";
 import type { Choice, Dimension, StateSpace } from "../lab/state-space.ts";
 import type { CheckResult, CrashCheck } from "./crash-check.ts";
 import { type CrashPoints, type CrashState, spaceOfState } from "./crash-points.ts";
@@ -55,27 +56,13 @@ export async function shrink(
   const space = spaceOfState(points, state);
   let runs = 0;
   let result = first;
-  let best = [...state.choice];
   const fails = async (choice: Choice): Promise<boolean> => {
     runs++;
     const tried = await check.run({ image: space.build(choice), printed: state.printed }, 0);
     if (!tried.ok) result = tried;
     return !tried.ok;
   };
-  const giveBack = async (dimensions: readonly number[]): Promise<boolean> => {
-    const smaller = best.map((value, index) => (dimensions.includes(index) ? 0 : value));
-    if (!(await fails(smaller))) return false;
-    best = smaller;
-    return true;
-  };
-  // Large groups first, then smaller ones, then one by one until none can be given back.
-  for (let size = Math.ceil(lostOf(best).length / 2), changed = false; size > 0; ) {
-    changed = false;
-    const lost = lostOf(best);
-    for (let at = 0; at < lost.length; at += size) changed = (await giveBack(lost.slice(at, at + size))) || changed;
-    if (size > 1) size = Math.floor(size / 2);
-    else if (!changed) break;
-  }
+  let best = await minimiseChoice(space, state.choice, (_, choice) => fails(choice));
   for (const index of lostOf(best)) {
     // The dimension is needed; perhaps less of it.
     for (let value = 1; value < (best[index] as number); value++) {

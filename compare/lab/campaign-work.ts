@@ -88,7 +88,7 @@ const LIMITS: Readonly<Record<EngineName, EnumerationLimits>> = {
 const LONG_LIMITS = { exhaustive: 8, sampled: 6 };
 /** The checker of kv-wal reads every page. */
 const CHECK_ONE_IN: Readonly<Record<EngineName, number>> = { aof: 1, wal: 8 };
-/** Of a short run every fault is injected and every event from there on crashed; of others so many, after one event in so many. */
+/** Of a short run every fault is injected, and every event from there on crashed; of others so many, and one event in so many. */
 const FAULTS_MAX = 24;
 const FAULT_CUT_ONE_IN = 8;
 /** Pages kept by a worker: 4 KiB each. */

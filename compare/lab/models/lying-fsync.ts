@@ -3,8 +3,8 @@
  * power fails. Everything else is as in `dropped`. No order of steps survives this with every acknowledged write; what is
  * owed is that nothing else is served than an older state, whole.
  *
- * A lie about a data page is another matter: the checkpoint has passed what redo knew of it, and the older page has a checksum that
- * is right. Nobody can tell, neither here nor in InnoDB, so that lies about pages are a model of their own.
+ * A lie about a data page is another matter: the checkpoint has passed what redo knew of it, and the older page has a
+ * checksum that is right. Nobody can tell, neither here nor in InnoDB, so that lies about pages are a model of their own.
  */
 import type { DiskOperation } from "../../../common/disk/recording-disk.ts";
 import { SPACE_PATH } from "../../../kv-wal/tablespace.ts";

@@ -52,8 +52,7 @@ export function createIncrement(disk: Disk, names: AofNames, name: string): Disk
   try {
     const problem = "the file has data, but the manifest does not name it, found";
     if (file.size() > 0) throw new CorruptFile(file.path, 0, problem);
-    file.syncNow();
-    disk.syncDir(names.folder); // I8
+    disk.syncDir(names.folder); // I8; that it is empty needs no sync of its own
   } catch (error) {
     file.close();
     throw error;

@@ -77,7 +77,7 @@ function parseStep(line: string, own: Bytes, where: string): Planned {
     return { kind: "interactive", commands };
   }
   if (commands.length > 1) throw new UsageError(`${where}: several commands, and neither MULTI nor BEGIN`);
-  return { kind: first === "GET" ? "read" : "write", commands };
+  return { kind: first === "GET" || first === "BGREWRITEAOF" ? "read" : "write", commands };
 }
 
 function parseCommand(text: string, own: Bytes, where: string): Bytes[] {

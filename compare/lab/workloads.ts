@@ -80,6 +80,9 @@ function mix(seed: number, clients: number, steps: number, pauseMs: number): Pla
   });
 }
 
+/** It changes nothing that a client sees. */
+const REWRITE: Planned = { kind: "read", commands: [["BGREWRITEAOF"]] };
+
 /** One client with all shapes, or several with a mix; the first asks for a rewrite now and then. */
 function rewriting(seed: number): Planned[][] {
   const random = new SeededRandom(seed);
@@ -87,7 +90,7 @@ function rewriting(seed: number): Planned[][] {
     ? mix(seed, 3, 8, 40)
     : clientsOf(1, 14, (_, index) => (SHAPES[random.below(SHAPES.length)] as (n: number) => Planned)(index));
   const [first = [], ...others] = clients;
-  const asking = first.map((planned, index) => (index % 5 === 2 ? write("BGREWRITEAOF") : planned));
+  const asking = first.map((planned, index) => (index % 5 === 2 ? REWRITE : planned));
   // Most of what comes behind comes while the rewrite runs, some of it after a while.
   const pausing = asking.map((planned) => (random.oneIn(3) ? { ...planned, afterMs: random.below(30) } : planned));
   return [pausing, ...others];

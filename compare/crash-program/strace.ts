@@ -173,8 +173,13 @@ function* linesOf(path: string): Generator<string> {
 
 /** Gate 1: why a record is not to be trusted, line by line; nothing when replaying it gives `folder` as it is now. */
 export function rejectionOf(recording: Recording, folder: string, ignore: readonly string[]): string[] {
+  return rejectionOfTree(recording, FileTree.read(folder), ignore);
+}
+
+/** The same, of a folder that was read when the record ended. */
+export function rejectionOfTree(recording: Recording, tree: FileTree, ignore: readonly string[]): string[] {
   const expected = contentsOf(recording.after, ignore);
-  const real = contentsOf(FileTree.read(folder), ignore);
+  const real = contentsOf(tree, ignore);
   const reasons = [...recording.blindSpots];
   for (const [path, node] of real) {
     const replayed = expected.get(path);

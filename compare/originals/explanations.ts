@@ -103,10 +103,30 @@ function whyLost(policy: Policy, crash: CrashKind): string | undefined {
   return "While a background fsync runs, the write waits and the reply does not: what is only in memory dies (A6).";
 }
 
-/** Why a cell of ours is not as measured, although nothing is lost by it; undefined: nobody has explained it. */
-export function whyCellDiffers({ point, measured }: Cell, { told, inBinlog, value }: Outcome): string | undefined {
+/** What a recording says of itself, where a cell depends on it. */
+export interface CellEvidence {
+  readonly isOriginal: boolean;
+  /** A sync in another thread had ended before the reply left. */
+  readonly syncedBeforeReply: boolean;
+}
+
+/** Why a cell is not as measured, although nothing is lost by it; undefined: nobody has explained it. */
+export function whyCellDiffers(
+  { policy, point, crash, measured }: Cell,
+  { told, inBinlog, value }: Outcome,
+  { isOriginal, syncedBeforeReply }: CellEvidence,
+): string | undefined {
+  if (
+    policy.name === "everysec" &&
+    crash === "power" &&
+    value === "NEW" &&
+    told === measured.told &&
+    syncedBeforeReply
+  ) {
+    return "In this recording the background fsync had ended before the reply left: what it covers cannot be lost.";
+  }
   const isSame = inBinlog === measured.inBinlog && value === measured.value;
-  if (point !== "P4b" || !isSame || told !== true) return undefined;
+  if (isOriginal || point !== "P4b" || !isSame || told !== true) return undefined;
   return (
     "With flush_log 2 MariaDB writes the commit mark before it answers. kv-wal answers first and writes the mark with the " +
     "next redo, as both do with flush_log 1: the binlog has decided, the mark decides nothing (W3)."

@@ -22,6 +22,7 @@ export interface ObservedCell {
 
 /** The once-a-second work of a server with nothing to do is over by then. */
 const QUIET_MS = 3200;
+const INCREMENT = /\.incr\.aof$/;
 /** The logs of MariaDB and of kv-wal. */
 export const REDO = /^(ib_logfile0|wal\/redo\.\d+)$/;
 export const BINLOG = /^(wal\/)?binlog\.\d+$/;
@@ -41,6 +42,7 @@ export async function observeCells(run: RecordedRun, workFolder: string): Promis
   const { points, recording, server } = run;
   const find: Finder = server.policy.engine === "aof" ? aofPlace : walPlace;
   const before = await server.restart(points.base, recording.before, workFolder);
+  const evidence = { isOriginal: server.isOriginal, syncedBeforeReply: isSyncedBeforeReply(run) };
   const known = new Map<DiskImage["digest"], Restarted>();
   const observed: ObservedCell[] = [];
   for (const cell of CELLS.filter(({ policy }) => policy === server.policy)) {
@@ -56,7 +58,7 @@ export async function observeCells(run: RecordedRun, workFolder: string): Promis
     known.set(image.digest, restarted);
     const outcome = seenAt(cell, outcomeOf(place, before, restarted));
     const agrees = shownText(cell, outcome) === shownText(cell, cell.measured);
-    const why = agrees || server.isOriginal ? undefined : whyCellDiffers(cell, outcome);
+    const why = agrees ? undefined : whyCellDiffers(cell, outcome, evidence);
     observed.push({ cell, outcome, agrees, why });
   }
   return observed;
@@ -98,10 +100,16 @@ function atEntry(points: CrashPoints, point: number | undefined): Place | undefi
   return point === undefined ? undefined : { point, printed: points.printedAt(point) };
 }
 
+/** Whether the AOF's sync behind the write had ended when the reply left. */
+function isSyncedBeforeReply({ points, from }: RecordedRun): boolean {
+  const write = findOperation(points, from, "write", INCREMENT);
+  const synced = write === undefined ? undefined : findOperation(points, write, "sync-end", INCREMENT);
+  return synced !== undefined && synced < replyPoint(points);
+}
+
 const aofPlace: Finder = ({ points, from }, name) => {
-  const aof = /\.incr\.aof$/;
-  const write = findOperation(points, from, "write", aof);
-  const sync = write === undefined ? undefined : findOperation(points, write, "sync-start", aof);
+  const write = findOperation(points, from, "write", INCREMENT);
+  const sync = write === undefined ? undefined : findOperation(points, write, "sync-start", INCREMENT);
   const reply = replyPoint(points);
   switch (name) {
     case "R0":

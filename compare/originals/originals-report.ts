@@ -103,7 +103,7 @@ export function verdictLine({ pairs, cells, kills, seconds }: OriginalsResult): 
   const unexplained = findings.filter(({ why }) => why === undefined).length;
   const count = (server: "original" | "twin"): string =>
     `${cells.filter((one) => one[server].agrees).length} of ${cells.length}`;
-  const explained = cells.filter(({ twin }) => twin.why !== undefined).length;
+  const explained = cells.filter(({ original, twin }) => (original.why ?? twin.why) !== undefined).length;
   return [
     `${states} folders restarted, ${findings.length} findings, ${unexplained} of them unexplained`,
     `measured cells that come out the same: ${count("original")} on the originals, ${count("twin")} on ours, ${explained} explained`,
@@ -120,7 +120,12 @@ export function originalsJson({ pairs, cells, kills, missing, seconds }: Origina
     cells: cells.map(({ original, twin }) => ({
       policy: original.cell.policy.name,
       ...{ point: original.cell.point, crash: original.cell.crash, measured: original.cell.measured },
-      ...{ original: original.outcome, twin: twin.outcome, agrees: original.agrees && twin.agrees, why: twin.why },
+      ...{
+        original: original.outcome,
+        twin: twin.outcome,
+        agrees: original.agrees && twin.agrees,
+        why: original.why ?? twin.why,
+      },
     })),
   };
 }

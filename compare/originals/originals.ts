@@ -106,7 +106,7 @@ function bigintText(_: string, value: unknown): unknown {
 function isAsMeasured({ pairs, cells, kills }: OriginalsResult): boolean {
   return (
     pairs.every(({ findings }) => findings.every(({ why }) => why !== undefined)) &&
-    cells.every(({ original, twin }) => original.agrees && (twin.agrees || twin.why !== undefined)) &&
+    cells.every(({ original, twin }) => [original, twin].every(({ agrees, why }) => agrees || why !== undefined)) &&
     kills.every(({ broken, reached }) => broken === "" && reached)
   );
 }

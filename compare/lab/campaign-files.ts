@@ -34,6 +34,7 @@ export function campaignJson(state: CampaignState): unknown {
     }),
     recoveryRows: [...state.recoveryRows.values()],
     checkRows: [...state.checkRows.values()],
+    rateRows: [...state.rateRows.values()],
     faultRows: [...state.faultRows.values()].map((row) => ({ ...row, verdict: verdictOfFault(row) })),
     unpromised: unpromisedTexts(state),
     findings,

@@ -188,11 +188,26 @@ export function sumsText(state: CampaignState, style: Style): string[] {
     plan.faultsOneIn === 0 ? "no faults injected (--faults 0)" : faults,
     ...(missing.length === 0 ? [] : [`not reached: ${missing.join("; ")}`]),
     `${rateText(state)}; ${(sums.wallMs / 1000).toFixed(0)} s`,
+    ...ratesText(state),
     `again: --campaign ${state.states}${policiesFlag(state)} --seed ${[...state.seeds].join(" and ")} --again ${plan.againOneIn} --deeper ${plan.deeperOneIn} ` +
       `--faults ${plan.faultsOneIn} --models ${plan.models.join(",")} --workloads ${plan.workloads.join(",")}`,
   ];
   const lines = told.flatMap((text) => wrapped(text, 8, style));
   return [`${what}  ${(lines[0] ?? "").trimStart()}`, ...lines.slice(1)];
+}
+
+/** Where the processor time of the campaign went, and what a second of it gave: all of it, so with garbage collection. */
+function ratesText({ rateRows, sums }: CampaignState): string[] {
+  const rows = [...rateRows.values()].filter(({ busyMs }) => busyMs > 0);
+  const busy = rows.reduce((sum, { busyMs }) => sum + busyMs, 0);
+  return rows.map(({ engine, length, disks, judged, busyMs }) => {
+    const seconds = (sums.cpuMs * busyMs) / busy / 1000;
+    const rate = (total: number): string => count(Math.round(total / seconds));
+    return (
+      `kv-${engine}, ${length} workloads: ${rate(disks)} distinct disks and ${rate(judged)} crashes judged in a second of ` +
+      `processor time (${count(disks)} and ${count(judged)} in ${seconds.toFixed(0)} s)`
+    );
+  });
 }
 
 /** The flags that choose the policies of the campaign. */

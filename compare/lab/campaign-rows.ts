@@ -73,6 +73,18 @@ export interface FaultRow extends OfPolicy, Judged {
   wentOn: number;
 }
 
+/** How fast the chunks of one engine went; it depends on the machine, and nothing depends on it. */
+export interface RateRow {
+  readonly engine: EngineName;
+  readonly length: "short" | "long";
+  /** Disks that no chunk before had seen. */
+  disks: number;
+  /** Crashes judged: of runs, and of recoveries. */
+  judged: number;
+  /** Processor time of the threads that ran the chunks. */
+  busyMs: number;
+}
+
 export type AnyRow = CampaignRow | RecoveryRow | CheckRow | FaultRow;
 
 /** Of these the worst counts; the others add up. */
@@ -85,7 +97,7 @@ function nameOf(row: Readonly<Record<string, unknown>>): string {
 }
 
 /** Adds a row to the one of the same names. */
-export function addRow<Row extends AnyRow>(rows: Map<string, Row>, row: Row): void {
+export function addRow<Row extends AnyRow | RateRow>(rows: Map<string, Row>, row: Row): void {
   const given: Readonly<Record<string, unknown>> = { ...row };
   const name = nameOf(given);
   const sum = rows.get(name) as Record<string, unknown> | undefined;

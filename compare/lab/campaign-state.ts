@@ -21,17 +21,25 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { UsageError } from "../../common/errors.ts";
-import { addRow, type CampaignRow, type CheckRow, type FaultRow, type RecoveryRow } from "./campaign-rows.ts";
+import {
+  addRow,
+  type CampaignRow,
+  type CheckRow,
+  type FaultRow,
+  type RateRow,
+  type RecoveryRow,
+} from "./campaign-rows.ts";
 import {
   type CampaignFinding,
   type CampaignPlan,
   type ChunkResult,
   chunkOf,
+  isShort,
   runsOf,
   type Sums,
 } from "./campaign-work.ts";
 
-const VERSION = 2;
+const VERSION = 3;
 const FINDINGS_KEPT = 20;
 
 interface StateFile {
@@ -43,6 +51,7 @@ interface StateFile {
   readonly recoveryRows: readonly RecoveryRow[];
   readonly checkRows: readonly CheckRow[];
   readonly faultRows: readonly FaultRow[];
+  readonly rateRows: readonly RateRow[];
   readonly findings: readonly CampaignFinding[];
   readonly digests: number;
 }
@@ -64,6 +73,7 @@ export class CampaignState {
   readonly recoveryRows = new Map<string, RecoveryRow>();
   readonly checkRows = new Map<string, CheckRow>();
   readonly faultRows = new Map<string, FaultRow>();
+  readonly rateRows = new Map<string, RateRow>();
   readonly findings: CampaignFinding[] = [];
   /** The runs of all chunks that are done, by name. */
   readonly runs = new Set<string>();
@@ -88,9 +98,16 @@ export class CampaignState {
     if (this.chunks.has(chunk)) return;
     this.#note(chunk);
     this.#addSums(result.sums);
-    this.#addRows(result);
-    for (const finding of result.findings) if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
+    const before = this.states;
     for (const digest of result.digests) this.#addDigest(digest);
+    this.#addRows({ ...result, rateRows: [this.#rateOf(chunk, result, this.states - before)] });
+    for (const finding of result.findings) if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
+  }
+
+  #rateOf(number: number, { sums, busyMs }: ChunkResult, disks: number): RateRow {
+    const chunk = chunkOf(this.plan, number);
+    const judged = sums.crashes + sums.nested;
+    return { engine: chunk.policy.engine, length: isShort(chunk) ? "short" : "long", disks, judged, busyMs };
   }
 
   #note(chunk: number): void {
@@ -129,11 +146,12 @@ export class CampaignState {
     for (const sum of Object.keys(this.sums) as (keyof AllSums)[]) this.sums[sum] += more[sum] ?? 0;
   }
 
-  #addRows(more: Pick<StateFile, "rows" | "recoveryRows" | "checkRows" | "faultRows">): void {
+  #addRows(more: Pick<StateFile, "rows" | "recoveryRows" | "checkRows" | "faultRows" | "rateRows">): void {
     for (const row of more.rows) addRow(this.rows, row);
     for (const row of more.recoveryRows) addRow(this.recoveryRows, row);
     for (const row of more.checkRows) addRow(this.checkRows, row);
     for (const row of more.faultRows) addRow(this.faultRows, row);
+    for (const row of more.rateRows) addRow(this.rateRows, row);
   }
 
   #plainRows() {
@@ -142,6 +160,7 @@ export class CampaignState {
       recoveryRows: [...this.recoveryRows.values()],
       checkRows: [...this.checkRows.values()],
       faultRows: [...this.faultRows.values()],
+      rateRows: [...this.rateRows.values()],
     };
   }
 

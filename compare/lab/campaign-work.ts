@@ -15,6 +15,7 @@ import { PageStore } from "./page-store.ts";
 import { planOf, type RunName, runNameText } from "./replay.ts";
 import type { EnumerationLimits } from "./state-space.ts";
 import { Subject } from "./subject.ts";
+import { threadMs } from "./thread-time.ts";
 import { canRun } from "./workloads.ts";
 
 /** What a campaign explores: two campaigns with equal plans have equal chunks. */
@@ -73,6 +74,8 @@ export interface ChunkResult {
   readonly checkRows: readonly CheckRow[];
   readonly faultRows: readonly FaultRow[];
   readonly findings: readonly CampaignFinding[];
+  /** Processor time of the thread. */
+  readonly busyMs: number;
 }
 
 /** Short workloads, and how many runs a chunk has of them: some seconds of work. */
@@ -108,6 +111,10 @@ export function chunkOf(plan: CampaignPlan, number: number): Chunk {
   return { policy, workload, from: seed + round * runs, runs };
 }
 
+export function isShort({ workload }: Chunk): boolean {
+  return SHORT[workload] !== undefined;
+}
+
 /** Its runs by name, as --replay takes them. */
 export function runsOf({ policy, workload, from, runs }: Chunk): string[] {
   return Array.from({ length: runs }, (_, index) => runNameText({ policy, workload, seed: from + index }));
@@ -138,7 +145,9 @@ export class ChunkRunner {
     const subject =
       this.#subjects.get(name) ?? new Subject(planOf({ ...chunk, seed: 0 }), everyCheck(CHECK_ONE_IN[policy.engine]));
     this.#subjects.set(name, subject);
-    return new ChunkRun(this.#plan, chunk, subject, this.#store).result();
+    const before = threadMs();
+    const result = new ChunkRun(this.#plan, chunk, subject, this.#store).result();
+    return { ...result, busyMs: threadMs() - before };
   }
 }
 
@@ -162,7 +171,7 @@ class ChunkRun {
     this.#store = store;
   }
 
-  result(): ChunkResult {
+  result(): Omit<ChunkResult, "busyMs"> {
     const { policy, workload, from, runs } = this.#chunk;
     const { recoveries, checked } = this.#subject;
     const { faultsOneIn } = this.#plan;
@@ -195,7 +204,7 @@ class ChunkRun {
   }
 
   get #isShort(): boolean {
-    return SHORT[this.#chunk.workload] !== undefined;
+    return isShort(this.#chunk);
   }
 
   #hunt(name: RunName, plan: RunPlan): void {

@@ -2,6 +2,7 @@
 import { POLICIES, type Policy } from "../policy.ts";
 import type { AnyRow, CampaignRow, FaultRow } from "./campaign-rows.ts";
 import type { CampaignState } from "./campaign-state.ts";
+import { isServedFromMemory, SERVED_FROM_MEMORY } from "./faults.ts";
 import { modelOf } from "./models/index.ts";
 import { canRun } from "./workloads.ts";
 
@@ -22,9 +23,11 @@ export function verdictOfRow({ engine, model: name, violations, breaches }: Camp
   return kinds.length === 0 ? "kept" : "noticed";
 }
 
-export function verdictOfFault({ violations }: FaultRow): RowVerdict {
-  const kinds = Object.keys(violations);
-  if (kinds.length === 0) return "kept";
+export function verdictOfFault({ engine, fault, violations }: FaultRow): RowVerdict {
+  const all = Object.keys(violations);
+  if (all.length === 0) return "kept";
+  const kinds = all.filter((kind) => !isServedFromMemory(engine, fault, kind));
+  if (kinds.length === 0) return "no promise";
   return kinds.every((kind) => kind === "refused") ? "refused" : "BROKEN";
 }
 
@@ -70,11 +73,13 @@ export function notReached({ plan, runs }: CampaignState): string[] {
 /** What an engine does not promise under the models of a campaign, in words. */
 export function unpromisedTexts(state: CampaignState): string[] {
   const engines = [...new Set(policiesOf(state).map(({ engine }) => engine))];
-  return state.plan.models.flatMap((name) => {
+  const texts = state.plan.models.flatMap((name) => {
     const { unpromised = {} } = modelOf(name);
     return engines.flatMap((engine) => {
       const why = unpromised[engine];
       return why === undefined ? [] : [`kv-${engine}, ${name}: ${why}`];
     });
   });
+  const isShown = [...state.faultRows.values()].some((row) => verdictOfFault(row) === "no promise");
+  return isShown ? [...texts, `kv-aof: ${SERVED_FROM_MEMORY}`] : texts;
 }

@@ -5,7 +5,15 @@
 import { SeededRandom } from "../random.ts";
 import type { RunPlan } from "../simulated-run.ts";
 import { crashAt } from "./crashes.ts";
-import { FAULT_KINDS, type FaultEnd, type FaultedRun, faultsOf, type InjectedFault, runFaulted } from "./faults.ts";
+import {
+  FAULT_KINDS,
+  type FaultEnd,
+  type FaultedRun,
+  faultsOf,
+  type InjectedFault,
+  isServedFromMemory,
+  runFaulted,
+} from "./faults.ts";
 import { type Finding, type Hunt, type HuntOptions, huntRun, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
@@ -57,7 +65,10 @@ export function huntFault(plan: RunPlan, fault: InjectedFault, options: FaultHun
     ...{ models: MODELS, limits: LIMITS, againOneIn: 0, goOn: true },
     ...{ store, subject, seen, check, isCut },
   });
-  return { fault, end: faulted.end, hunt, finding: hunt.finding ?? hiddenFailure(faulted, options) };
+  const { finding } = hunt;
+  const engine = plan.policy.engine;
+  const isPromised = finding !== undefined && !isServedFromMemory(engine, fault.kind.name, finding.violation.kind);
+  return { fault, end: faulted.end, hunt, finding: isPromised ? finding : hiddenFailure(faulted, options) };
 }
 
 /** The engine said nothing, or went on: shown at the end of the run. */

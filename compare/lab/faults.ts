@@ -5,8 +5,10 @@
  *
  *     1. what was acknowledged, before the fault or after, is there as the policy promises (oracle.ts)
  *     2. recovery starts: an error of one call is no damage
- *     3. an engine that stops names the call and the file; one that goes on after a failed write or sync of its log
- *        acknowledges no write any more (I6)
+ *     3. an engine that stops names the call and the file; one that goes on after a failed sync of its log acknowledges no
+ *        write any more (I6). A write that failed may be made again: whether it was, a kill tells
+ *
+ * One thing is shown and not promised: `isServedFromMemory`.
  *
  * A failed sync leaves its data undurable, and the next sync succeeds: what tempts a program into pitfall 39.
  */
@@ -15,6 +17,7 @@ import { type Fault, type FaultyCall, FaultyDisk } from "../../common/disk/fault
 import { DiskFailure, UsageError } from "../../common/errors.ts";
 import { operationText } from "../history.ts";
 import type { Violation } from "../oracle.ts";
+import type { EngineName } from "../policy.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { ORDINARY_SYNCS, type RecordMoment } from "../simulator.ts";
 import { PAGE_BYTES } from "./page-store.ts";
@@ -58,6 +61,17 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   { name: "rename-EIO", call: "rename", code: "EIO", meaning: "a rename fails" },
   { name: "remove-EIO", call: "remove", code: "EIO", meaning: "a removal fails" },
 ];
+
+/** What is not promised: see `isServedFromMemory`. */
+export const SERVED_FROM_MEMORY =
+  "while a write of the AOF fails, under everysec and no, writes are refused and reads are served from memory; a kill before " +
+  "the write was made again takes what they showed; Redis does the same";
+
+/** kv-aof shows reads what a failed write has not brought to the kernel. */
+export function isServedFromMemory(engine: EngineName, fault: string, kind: string): boolean {
+  const call = FAULT_KINDS.find(({ name }) => name === fault)?.call;
+  return engine === "aof" && call === "write" && kind === "vanished read";
+}
 
 /** One fault: the `nth` call of its kind, counted from 1. */
 export interface InjectedFault {
@@ -183,6 +197,16 @@ function slowHit(run: SimulatedRun, { nth }: InjectedFault): RecordMoment | unde
 /** The files of the logs: what their failure leaves undone was promised. */
 const LOGS = /^(appendonlydir\/.*\.incr\.aof|wal\/(redo\.|binlog\.\d).*)$/;
 
+/** A file that is given up after its failure was not needed: the one that a rewrite was about to begin. */
+function isUsedAfter({ timeline }: SimulatedRun, { events, path }: Hit): boolean {
+  return timeline
+    .slice(events)
+    .some((event) => event.kind === "disk" && event.operation.kind === "write" && event.operation.path === path);
+}
+
+/** Answered without being in a log. */
+const LOGGED_NOWHERE: ReadonlySet<string> = new Set(["BGREWRITEAOF"]);
+
 function violationOf(run: SimulatedRun, fault: InjectedFault, hit: Hit): Violation | undefined {
   const { failure } = run;
   const isAof = run.plan.policy.engine === "aof";
@@ -190,16 +214,16 @@ function violationOf(run: SimulatedRun, fault: InjectedFault, hit: Hit): Violati
     kind: "failure hidden",
     rule: "I6",
     matrix: isAof ? "A6" : "W21",
-    promise: "after a failed write or fsync nothing is acknowledged, and the engine says what failed",
+    promise: "after a failed fsync nothing is acknowledged, and the engine says what failed",
   } as const;
   if (failure !== undefined && !(failure instanceof DiskFailure)) {
     return { ...about, command: "", detail: `${faultText(fault)} of ${hit.path}: it stopped with ${String(failure)}` };
   }
-  const { call } = fault.kind;
-  if ((call !== "write" && call !== "sync") || !LOGS.test(hit.path)) return undefined;
-  const later = run.history.clients.flat().find(({ kind, sent, answered, reply }) => {
+  if (fault.kind.call !== "sync" || !LOGS.test(hit.path) || !isUsedAfter(run, hit)) return undefined;
+  const later = run.history.clients.flat().find(({ kind, commands, sent, answered, reply }) => {
     const isDone = answered !== undefined && !(reply instanceof Error);
-    return kind !== "read" && isDone && sent.order > hit.order;
+    const isWrite = kind !== "read" && !commands.some(([name = ""]) => LOGGED_NOWHERE.has(name));
+    return isWrite && isDone && sent.order > hit.order;
   });
   if (later === undefined) return undefined;
   const detail = `${faultText(fault)} of ${hit.path}, and it was acknowledged afterwards`;

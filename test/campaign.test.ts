@@ -20,7 +20,7 @@ interface Result {
 }
 
 /** Everything but what depends on time, and on what a worker happened to know. */
-function lasting({ sums, checkRows: _, ...rest }: Result): unknown {
+function lasting({ sums, checkRows: _checks, rateRows: _rates, ...rest }: Result): unknown {
   const { cpuMs: _cpu, wallMs: _wall, recoveries: _recoveries, ...counts } = sums;
   return { ...rest, counts };
 }

@@ -402,7 +402,7 @@ t.test("campaigns", async (t) => {
     first.merge(second);
     t.equal(first.states, whole.states);
     t.equal(first.sums.crashes, whole.sums.crashes);
-    t.throws(() => first.merge(second), /both campaigns have run chunk 1/);
+    t.throws(() => first.merge(second), /both campaigns have run aof:everysec:counters:3/);
   });
 
   t.test("reports", async (t) => {

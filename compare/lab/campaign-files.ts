@@ -64,14 +64,14 @@ export function campaignJunit(state: CampaignState): string {
         .filter(({ calls }) => calls > 0)
         .map((row) => ({
           name: `${row.fault}, ${row.injected} of ${row.calls} calls`,
-          verdict: row.injected === 0 ? ("no promise" as const) : verdictOfFault(row),
-          why: row.injected === 0 ? "none of the calls was hit" : violationsText(row),
+          verdict: verdictOfFault(row),
+          why: violationsText(row),
         })),
     ];
     const number = (verdict: RowVerdict): number => cases.filter((each) => each.verdict === verdict).length;
     const name = escaped(`kv-${policy.engine} ${policy.name}`);
     return [
-      `  <testsuite name="${name}" tests="${cases.length}" failures="${number("BROKEN")}" errors="${number("refused")}" skipped="${number("no promise")}">`,
+      `  <testsuite name="${name}" tests="${cases.length}" failures="${number("BROKEN")}" errors="${number("refused")}" skipped="${number("no promise") + number("not tried")}">`,
       ...cases.map((each) => caseText(name, each)),
       "  </testsuite>",
     ];
@@ -87,6 +87,7 @@ function caseText(suite: string, { name, verdict, why }: Case): string {
     refused: `<error message="${message}"/>`,
     BROKEN: `<failure message="${message}"/>`,
     "no promise": `<skipped message="nothing is promised: ${message}"/>`,
+    "not tried": '<skipped message="none of the calls was hit"/>',
   }[verdict];
   return `    <testcase classname="${suite}" name="${escaped(name)}">${inside}</testcase>`;
 }
@@ -144,7 +145,7 @@ function htmlTable<Row extends CampaignRow | FaultRow>(
     ...rows.map((row) => {
       const said = verdict(row);
       const cells = columns.map((column) => `<td>${escaped(column.cell(row))}</td>`).join("");
-      const name = said === "no promise" ? "none" : said;
+      const name = said === "no promise" || said === "not tried" ? "none" : said;
       const why = escaped(violationsText(row));
       return `<tr title="${escaped(hint(row))}">${cells}<td class="${name}">${said}</td><td class="why">${why}</td></tr>`;
     }),

@@ -61,6 +61,7 @@ const COLORS: Readonly<Record<RowVerdict, number>> = {
   refused: YELLOW,
   BROKEN: RED,
   "no promise": DIM,
+  "not tried": DIM,
 };
 
 /** A table with a verdict behind each row; why is said behind it, or below where there is no room. */

@@ -8,9 +8,9 @@ import { canRun } from "./workloads.ts";
 
 /**
  * Kept; refused to start where everything is promised (unavailable: neither safe nor lost); broken; the medium's damage was
- * noticed: refused, or older data were served, never wrong ones; or no promise covers it.
+ * noticed: refused, or older data were served, never wrong ones; no promise covers it; or chance has left it out.
  */
-export type RowVerdict = "kept" | "refused" | "BROKEN" | "noticed" | "no promise";
+export type RowVerdict = "kept" | "refused" | "BROKEN" | "noticed" | "no promise" | "not tried";
 
 export function verdictOfRow({ engine, model: name, violations, breaches }: CampaignRow): RowVerdict {
   const model = modelOf(name);
@@ -23,7 +23,8 @@ export function verdictOfRow({ engine, model: name, violations, breaches }: Camp
   return kinds.length === 0 ? "kept" : "noticed";
 }
 
-export function verdictOfFault({ engine, fault, violations }: FaultRow): RowVerdict {
+export function verdictOfFault({ engine, fault, injected, violations }: FaultRow): RowVerdict {
+  if (injected === 0) return "not tried";
   const all = Object.keys(violations);
   if (all.length === 0) return "kept";
   const kinds = all.filter((kind) => !isServedFromMemory(engine, fault, kind));

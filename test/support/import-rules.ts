@@ -64,7 +64,7 @@ const forbidden: IRegularForbiddenRuleType[] = [
   never(
     "server-without-ioredis",
     { path: "^compare/", pathNot: "^compare/(kill|claims/real-kill|originals/redis)\\.ts$" },
-    { path: "(^|/)ioredis/", dependencyTypesNot: ["dynamic-import"] },
+    { path: "(^|/)ioredis/", dependencyTypesNot: ["dynamic-import", "type-only"] },
     "twolog server would load it: a process that has loaded ioredis spends a third more time on a command",
   ),
   {

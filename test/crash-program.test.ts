@@ -195,7 +195,6 @@ t.test("a program that writes through a mapped file is rejected, and told what t
 });
 
 const missing = await whyNotInstalled("sqlite");
-// The gate (.ci/run) installs it, so there it must be.
 // .ci/run installs it, and says so where that is impossible.
 const mustRun = process.env["CI"] !== undefined && process.env["TWOLOG_WITHOUT_SQLITE"] === undefined;
 const skip = missing === undefined || mustRun ? false : `better-sqlite3 is ${missing}`;

@@ -155,7 +155,9 @@ export class GroupCommit implements CommitSteps {
     this.throwFailure();
     this.#cache.add(events, transaction.xid, seconds);
     this.#staged.push(transaction);
-    if (this.#oldestStaged === undefined || transaction.id < this.#oldestStaged.id) this.#oldestStaged = transaction;
+    const oldest = oldestOf(transaction, this.#oldestStaged);
+    // Not stored anew each time: a young object in an old one takes the garbage collector's slow path.
+    if (oldest !== this.#oldestStaged) this.#oldestStaged = oldest;
   }
 
   /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */

@@ -71,6 +71,8 @@ export function writeFirstHeader(page: Buffer, id: Uint8Array, seed: number, red
 
 export class SpaceHeader {
   readonly #pool: BufferPool;
+  /** Of all frames. */
+  readonly #bytes: Buffer;
   readonly #mini: MiniTransaction;
   readonly freeSpace: FreeSpace;
   #frame = 0;
@@ -79,6 +81,7 @@ export class SpaceHeader {
 
   constructor(pool: BufferPool, mini: MiniTransaction) {
     this.#pool = pool;
+    this.#bytes = pool.arena.bytes;
     this.#mini = mini;
     this.freeSpace = new FreeSpace(pool, mini);
   }
@@ -88,7 +91,7 @@ export class SpaceHeader {
     this.#frame = this.#pool.fetch(0);
     this.#pool.pin(this.#frame);
     this.#base = this.#frame * PAGE_SIZE;
-    const bytes = this.#bytes();
+    const bytes = this.#bytes;
     if (readU32(bytes, this.#base + 32) !== MAGIC || readU32(bytes, this.#base + 36) !== VERSION) {
       throw new CorruptFile(SPACE_PATH, 32, "not a tablespace of this version");
     }
@@ -99,12 +102,8 @@ export class SpaceHeader {
     this.freeSpace.open(this.#frame, lsn);
   }
 
-  #bytes(): Buffer {
-    return this.#pool.arena.bytes;
-  }
-
   get hashSeed(): number {
-    return readU32(this.#bytes(), this.#base + SEED_AT);
+    return readU32(this.#bytes, this.#base + SEED_AT);
   }
   get pages(): number {
     return this.freeSpace.pages;
@@ -113,20 +112,20 @@ export class SpaceHeader {
     return this.freeSpace.listed + this.freeSpace.marked;
   }
   get oldestUndo(): number {
-    return readU32(this.#bytes(), this.#base + UNDO_OLDEST_AT);
+    return readU32(this.#bytes, this.#base + UNDO_OLDEST_AT);
   }
   get newestUndo(): number {
-    return readU32(this.#bytes(), this.#base + UNDO_NEWEST_AT);
+    return readU32(this.#bytes, this.#base + UNDO_NEWEST_AT);
   }
   get idLimit(): number {
-    return readU48(this.#bytes(), this.#base + ID_LIMIT_AT);
+    return readU48(this.#bytes, this.#base + ID_LIMIT_AT);
   }
 
   get preparedUpTo(): number {
-    return readU48(this.#bytes(), this.#base + PREPARED_AT);
+    return readU48(this.#bytes, this.#base + PREPARED_AT);
   }
   get committedUpTo(): number {
-    return readU48(this.#bytes(), this.#base + COMMITTED_AT);
+    return readU48(this.#bytes, this.#base + COMMITTED_AT);
   }
 
   setPreparedUpTo(id: number): void {
@@ -140,20 +139,20 @@ export class SpaceHeader {
 
   /** Whether redo is durable before the binlog is written, always: what the binlog has, redo must have. */
   get redoIsFirst(): boolean {
-    return this.#bytes()[this.#base + REDO_FIRST_AT] === 1;
+    return this.#bytes[this.#base + REDO_FIRST_AT] === 1;
   }
   setRedoIsFirst(isFirst: boolean): void {
     this.#mini.patchByte(this.#frame, REDO_FIRST_AT, isFirst ? 1 : 0);
   }
 
   get binlogFile(): number {
-    return readU32(this.#bytes(), this.#base + BINLOG_FILE_AT);
+    return readU32(this.#bytes, this.#base + BINLOG_FILE_AT);
   }
   get binlogDurable(): number {
-    return readU48(this.#bytes(), this.#base + BINLOG_DURABLE_AT);
+    return readU48(this.#bytes, this.#base + BINLOG_DURABLE_AT);
   }
   get lastXid(): number {
-    return readU48(this.#bytes(), this.#base + LAST_XID_AT);
+    return readU48(this.#bytes, this.#base + LAST_XID_AT);
   }
   /** A group that ends with this XID is committed; so much of the binlog is durable. */
   setBinlogPlace(file: number, durable: number, lastXid: number): void {
@@ -212,7 +211,7 @@ export class SpaceHeader {
 
   /** The id of the database that number `index` shows. */
   databaseId(index: number): number {
-    return readU32(this.#bytes(), this.#base + DATABASES_AT + DATABASE_BYTES * index);
+    return readU32(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * index);
   }
 
   /** Exchanges what two numbers show, inside a mini-transaction. */
@@ -225,12 +224,12 @@ export class SpaceHeader {
 
   /** Keys in the database with this id. */
   keys(id: number): number {
-    return readU48(this.#bytes(), this.#base + DATABASES_AT + DATABASE_BYTES * id + 4);
+    return readU48(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * id + 4);
   }
 
   /** Keys with an expiry in the database with this id. */
   expiringKeys(id: number): number {
-    return readU48(this.#bytes(), this.#base + DATABASES_AT + DATABASE_BYTES * id + 10);
+    return readU48(this.#bytes, this.#base + DATABASES_AT + DATABASE_BYTES * id + 10);
   }
 
   addKeys(id: number, difference: number): void {

@@ -11,8 +11,7 @@
  * With 0 and 2 the redo log is still handled before the binlog. The flush of every second (`tick`) happens in all three: it
  * is what makes the commit marks durable.
  *
- * In place or in the background? As in kv-aof: a sync in the thread pool costs about as much again in hand-overs, and pays
- * only if there are commands to run meanwhile. So small groups sync in place, large ones in the background.
+ * Whether a group syncs in place or in the background: sync-place.ts.
  *
  * Invariants: G1 one group is on its way at a time, so binlog order is execution order is commit order (pitfall 37).
  * G2 a sync vouches only for what was written before it began (common/log). G3 after a failed background sync those who
@@ -29,16 +28,12 @@ import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
 import type { SpaceHeader } from "./space-header.ts";
 import type { Storage } from "./storage.ts";
+import { SyncPlace } from "./sync-place.ts";
 import type { Transactions } from "./transaction.ts";
 import type { Transaction, TransactionStates } from "./transaction-states.ts";
 import { type CommitSteps, commitGroup, type Group, type Settled } from "./write-path.ts";
 
 const FLUSH_EVERY_MS = 1000;
-/** From so many transactions on, a group syncs in the background. */
-const OVERLAP_TRANSACTIONS_MIN = 32;
-/** When hardly anything ran while a group synced there, so many groups sync in place before it is tried again. */
-const GROUPS_IN_PLACE = 64;
-
 /** Room for the binlog events of an interactive transaction; it grows. */
 const EVENTS_BYTES_INITIAL = 1024;
 
@@ -70,6 +65,7 @@ export class GroupCommit implements CommitSteps {
   readonly #mini: MiniTransaction;
   readonly #purge: Purge;
   readonly #policy: CommitPolicy;
+  readonly #place = new SyncPlace();
   /** Filled now, and that of the group on its way. */
   #cache: BinlogCache;
   #otherCache: BinlogCache;
@@ -80,8 +76,6 @@ export class GroupCommit implements CommitSteps {
   /** Its transaction with the smallest id. */
   #oldestInGroup: Transaction | undefined;
   #groupsSinceSync = 0;
-  /** Groups that sync in place whatever their size. */
-  #inPlaceLeft = 0;
   #lastFlushAt = 0;
   #failure: Error | undefined;
   #whenEmpty: Settled | undefined;
@@ -191,17 +185,8 @@ export class GroupCommit implements CommitSteps {
     commitGroup(this, group, () => this.#ended());
   }
 
-  /** Clients that have one request in flight wait for their group, all of them: a hand-over to a thread buys nothing then. */
-  #judgeOverlap(group: Group): void {
-    const { length } = group.transactions;
-    if (this.#inPlaceLeft > 0) this.#inPlaceLeft--;
-    else if (length >= OVERLAP_TRANSACTIONS_MIN && this.#staged.length < length / 4 && this.#replies.length <= 2) {
-      this.#inPlaceLeft = GROUPS_IN_PLACE;
-    }
-  }
-
   #ended(): void {
-    if (this.#group !== undefined) this.#judgeOverlap(this.#group);
+    this.#place.ended(this.#group?.transactions.length ?? 0, this.#staged.length, this.#replies.length);
     this.#group = undefined;
     this.#oldestInGroup = undefined;
     if (this.#purge.behind) this.#purge.run(this.oldestUndecided, PURGED_PER_GROUP);
@@ -327,8 +312,7 @@ export class GroupCommit implements CommitSteps {
   }
 
   #inPlace(group: Group): boolean {
-    if (group.transactions.length < OVERLAP_TRANSACTIONS_MIN || this.#inPlaceLeft > 0) return true;
-    return this.#binlogIsFull || this.#whenQuiet.length > 0;
+    return this.#place.isInPlace(group.transactions.length) || this.#binlogIsFull || this.#whenQuiet.length > 0;
   }
 
   get #binlogIsFull(): boolean {

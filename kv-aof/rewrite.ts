@@ -101,6 +101,11 @@ export class Rewrite {
     this.#want();
   }
 
+  /** BGREWRITEAOF in EXEC. */
+  beginLater(): void {
+    if (this.#state !== "wanted") this.begin();
+  }
+
   /** Background work until `end`: begins a rewrite if it is time, and goes on with one. */
   work(end: number): void {
     if (this.#state === "resting") this.#beginIfDue();

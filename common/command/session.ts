@@ -33,6 +33,8 @@ export interface Transaction {
   /** A command was refused while queueing: EXEC answers EXECABORT. */
   failed: boolean;
   readonly queue: QueuedCommand[];
+  /** EXEC is running the queue. */
+  executing: boolean;
   readonly watcher: Watcher;
 }
 
@@ -91,8 +93,10 @@ export interface BinaryLogs {
 
 /** The rewrite of the append-only file, of an engine that has one. Errors are `CommandError`. */
 export interface LogRewrite {
-  /** Begins a rewrite, in the background. */
+  /** Begins a rewrite, in the background. Throws CommandError when one is in progress. */
   begin(): void;
+  /** As `begin`, behind the EXEC that is running; to ask for that twice is to ask for it once. */
+  beginLater(): void;
 }
 
 /** The server. */

@@ -55,7 +55,13 @@ export class Connection implements Caller, Session, Sender, Receiver {
   readonly id: number;
   readonly client: Client = this;
   readonly call: ClientCall;
-  readonly transaction: Transaction = { open: false, failed: false, queue: [], watcher: new Watcher() };
+  readonly transaction: Transaction = {
+    open: false,
+    failed: false,
+    queue: [],
+    executing: false,
+    watcher: new Watcher(),
+  };
   /** Bytes of the arguments in the queue of MULTI. */
   queuedBytes = 0;
   name: Bytes = "";

@@ -1,7 +1,7 @@
 /**
  * BGREWRITEAOF.
  */
-import { servicesOf } from "../../command/context.ts";
+import { clientOf, servicesOf } from "../../command/context.ts";
 import { command } from "../../command/define.ts";
 import { ADMIN, NO_ASYNC_LOADING, NOSCRIPT } from "../../command/flags.ts";
 import { CommandError } from "../../errors.ts";
@@ -18,7 +18,9 @@ export const bgrewriteaof = command("bgrewriteaof", {
     if (rewrite === undefined) {
       throw new CommandError("ERR You are not using an append-only file: only the engine kv-aof has one to rewrite");
     }
-    rewrite.begin();
-    call.reply.simple("Background append only file rewriting started");
+    const { executing } = clientOf(call).transaction;
+    if (executing) rewrite.beginLater();
+    else rewrite.begin();
+    call.reply.simple(`Background append only file rewriting ${executing ? "scheduled" : "started"}`);
   },
 });

@@ -50,10 +50,12 @@ export const exec = command("exec", {
       return;
     }
     call.reply.array(queue.length);
+    transaction.executing = true;
     for (const queued of queue) {
       invoke(call, queued.command, queued.args);
       client.ranQueued(queued.command);
     }
+    transaction.executing = false;
     // The effects are those of the commands inside.
     call.noEffect();
   },

@@ -10,7 +10,7 @@ import { bitmapPageOf, GROUP_PAGES } from "./free-space.ts";
 import { attempt, describeProblem, type Problem, pageProblem } from "./inspect/problem.ts";
 import { RowsCheck } from "./inspect/rows-check.ts";
 import { undoPageProblem } from "./inspect/undo-check.ts";
-import { chainPages, REFERENCE_BYTES, readReference } from "./overflow.ts";
+import { type Chain, chainPages, OVERFLOW_OWNER_AT, REFERENCE_BYTES, readReference } from "./overflow.ts";
 import {
   type Arena,
   PAGE_BODY_AT,
@@ -219,25 +219,40 @@ export class SpaceCheck {
     const arena = this.#arena;
     if (arena.isExternal(record)) {
       const end = arena.valueAt(record) + arena.valueLength(record);
-      const { first, last, keyBytes, bodyBytes } = readReference(arena.bytes, end - REFERENCE_BYTES);
-      this.#chain(first, last, chainPages(keyBytes + bodyBytes));
+      this.#chain(readReference(arena.bytes, end - REFERENCE_BYTES), key);
     }
     this.#rows.row(page, record, key);
   }
 
-  #chain(first: number, last: number, pages: number): void {
-    const arena = this.#arena;
+  /** The chain of the row with this key. */
+  #chain({ first, last, keyBytes, bodyBytes }: Chain, key: Key): void {
+    const pages = chainPages(keyBytes + bodyBytes);
+    let previous = 0;
     let page = first;
     for (let n = 1; n <= pages; n++) {
       if (!this.#use(page, "in a chain")) return;
-      const next = this.#in(page, (base) => {
-        if (arena.typeOf(base) !== PageType.OVERFLOW) this.#problem(page, "is in a chain, but not an overflow page");
-        return arena.nextOf(base);
-      });
+      const next = this.#in(page, (base) => this.#chainPage(page, base, previous, key));
       if (next === undefined) return;
       if (n === pages && page !== last) this.#problem(page, `ends the chain of page ${first} instead of page ${last}`);
+      if (n === pages && next !== 0) this.#problem(page, `ends a chain, but names page ${next} as the next one`);
+      previous = page;
       page = next;
     }
+  }
+
+  /** A page of a chain, and what it says of the page before and of the row. Returns the next one. */
+  #chainPage(page: number, base: number, previous: number, key: Key): number {
+    const arena = this.#arena;
+    if (arena.typeOf(base) !== PageType.OVERFLOW) this.#problem(page, "is in a chain, but not an overflow page");
+    else {
+      const said = arena.previousOf(base);
+      if (said !== previous) this.#problem(page, `names page ${said} as the one before, which is page ${previous}`);
+      const owner = (base + OVERFLOW_OWNER_AT) >> 2;
+      if (key.words.some((word, i) => arena.words[owner + i] !== word)) {
+        this.#problem(page, `is in the chain of ${showKey(key)}, but names another row`);
+      }
+    }
+    return arena.nextOf(base);
   }
 
   #freeList(): void {

@@ -243,13 +243,19 @@ export class WalEngine implements Engine, CommandRunner {
     this.commits.tick();
     if (this.#force === 0) this.#expire(end);
     this.commits.inBackground = true;
-    if (this.#force < Force.NO_BACKGROUND) this.storage.purge.run(this.commits.oldestUndecided, PURGED_PER_IDLE);
-    if (this.#force < Force.NO_BACKGROUND) {
-      this.storage.trimmer.idle(this.commits.undecided === 0 && !this.storage.purge.behind);
-    }
+    if (this.#force < Force.NO_BACKGROUND) this.#tidy();
     this.storage.cleaner.idle();
     if (this.backup.isRunning) this.backup.idle(end);
     this.commits.inBackground = false;
+  }
+
+  /** Purge, and pages that move so that the space may shrink. */
+  #tidy(): void {
+    const { purge, trimmer, views } = this.storage;
+    const { oldestUndecided } = this.commits;
+    purge.run(oldestUndecided, PURGED_PER_IDLE);
+    const settledBelow = views.oldestNeeded(oldestUndecided)?.id ?? Number.POSITIVE_INFINITY;
+    trimmer.idle(oldestUndecided === undefined && !purge.behind, settledBelow);
   }
 
   info(): InfoSection[] {

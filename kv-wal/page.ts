@@ -11,7 +11,7 @@
  *         18     2  heap top: where the next record goes
  *         20     2  garbage: bytes of the heap that no record uses any more
  *         22     2  0
- *         24     4  previous page of the level, 0: none
+ *         24     4  previous page of the level, or of a chain; 0: none
  *         28     4  next page of the level; the rest of a chain or of the free list; 0: none
  *         32     …  records, in order of arrival → ← slots, two bytes each, from the end of the page backwards
  *

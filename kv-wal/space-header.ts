@@ -33,7 +33,7 @@ import { Redo } from "./redo-records.ts";
 import { SPACE_PATH } from "./tablespace.ts";
 
 const MAGIC = 0x50535754;
-const VERSION = 3;
+const VERSION = 4;
 const SEED_AT = 52;
 const PAGES_AT = 56;
 const UNDO_OLDEST_AT = 68;

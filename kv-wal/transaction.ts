@@ -21,7 +21,7 @@ import type { BTree } from "./b-tree.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { copyBytes, copyWords, writeU16, writeU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
-import { appendPage, type Chain, contentPart, OVERFLOW_PAYLOAD } from "./overflow.ts";
+import { appendPage, type Chain, type ChainOwner, contentPart, OVERFLOW_PAYLOAD } from "./overflow.ts";
 import {
   type Arena,
   FLAG_DELETED,
@@ -300,8 +300,8 @@ export class Transactions {
     this.#mini.commit();
   }
 
-  /** Writes a chain with the content key + body; to be done before the search for the row that will refer to it. */
-  buildChain(key: Bytes, body: Bytes): Chain {
+  /** Writes a chain with the content key + body; to be done before the search for its owner, which will refer to it. */
+  buildChain(owner: ChainOwner, key: Bytes, body: Bytes): Chain {
     this.#pool.beginOperation();
     this.#ready(NEW_CHAIN_BYTES);
     this.#mini.begin();
@@ -316,7 +316,7 @@ export class Transactions {
     for (let done = 0, pages = 1; done < total; done += OVERFLOW_PAYLOAD, pages++) {
       this.#pool.beginOperation();
       this.#mini.begin();
-      last = appendPage(this.#pool, this.#mini, this.#header, last, contentPart(key, body, done));
+      last = appendPage(this.#pool, this.#mini, this.#header, owner, last, contentPart(key, body, done));
       if (first === 0) first = last;
       this.#undo.setChain(pointer, first, last, pages);
       this.#mini.commit();

@@ -3,8 +3,9 @@
  * its bytes make sense.
  */
 import type { Disk } from "../../common/disk/disk.ts";
+import { readU32 } from "../bytes-view.ts";
 import { GROUP_PAGES } from "../free-space.ts";
-import { OVERFLOW_PAYLOAD } from "../overflow.ts";
+import { OVERFLOW_CONTENT_AT, OVERFLOW_OWNER_AT, OVERFLOW_PAYLOAD } from "../overflow.ts";
 import {
   Arena,
   PAGE_BODY_AT,
@@ -23,7 +24,7 @@ import {
 } from "../page.ts";
 import { type PageState, SPACE_PATH, Tablespace } from "../tablespace.ts";
 import { FieldReader, type Show } from "./listing.ts";
-import { showNodeRecord, showRow, showUndoRecord } from "./row-view.ts";
+import { keyMeaning, showNodeRecord, showRow, showUndoRecord } from "./row-view.ts";
 import { showSpaceFields } from "./space-fields.ts";
 
 /** A page read without the pool: its bytes start at 0 of the arena. */
@@ -76,16 +77,7 @@ export function showPage(disk: Disk, page: number, show: Show): void {
     showSpaceFields(reader);
     show({ path: SPACE_PATH, offset: PAGE_BODY_AT, title: "space header", fields: reader.fields });
   } else if (type === PageType.BITMAP) showBitmap(raw, show);
-  else if (type === PageType.OVERFLOW) {
-    const reader = new FieldReader(raw.arena.bytes, page * PAGE_SIZE);
-    reader.text(PAGE_BODY_AT, OVERFLOW_PAYLOAD, "content");
-    show({
-      path: SPACE_PATH,
-      offset: page * PAGE_SIZE + PAGE_BODY_AT,
-      title: "part of a chain",
-      fields: reader.fields,
-    });
-  }
+  else if (type === PageType.OVERFLOW) showChainPart(raw, show);
   space.close();
 }
 
@@ -104,6 +96,15 @@ function showHeader(raw: RawPage, show: Show): void {
   reader.number(PAGE_NEXT_AT, 4, "next");
   const title = `page ${page}, ${state === "absent" ? "never written" : typeName(arena)}`;
   show({ path: SPACE_PATH, offset: page * PAGE_SIZE, title, fields: reader.fields, ...damageOf(raw) });
+}
+
+function showChainPart({ page, arena }: RawPage, show: Show): void {
+  const reader = new FieldReader(arena.bytes, page * PAGE_SIZE);
+  const [hi, mid, low] = [0, 4, 8].map((offset) => readU32(arena.bytes, OVERFLOW_OWNER_AT + offset));
+  reader.add(OVERFLOW_OWNER_AT, 12, "row", keyMeaning(hi!, mid!, low!));
+  reader.text(OVERFLOW_CONTENT_AT, OVERFLOW_PAYLOAD, "content");
+  const offset = page * PAGE_SIZE + PAGE_BODY_AT;
+  show({ path: SPACE_PATH, offset, title: "part of a chain", fields: reader.fields });
 }
 
 /** Runs of pages that are marked as free. */

@@ -153,7 +153,7 @@ export class Directory {
     }
     if (rows.capture.rows) this.#captureString(index, key, expiry, body);
     if (rows.needsChain(key, HEAD_BYTES_MAX, body)) {
-      const stored = rows.store(key, HEAD_BYTES_MAX, body);
+      const stored = rows.store(DIRECTORY_HI, databaseId, key, HEAD_BYTES_MAX, body);
       this.#search(databaseId);
       this.#put(databaseId, headOf(kind, expiry), expiry, stored.flags, stored.rest);
       return;
@@ -211,7 +211,7 @@ export class Directory {
   putContainer(index: number, key: Bytes, kind: number, expiry: number, container: number, count: number): void {
     const { rows } = this;
     const databaseId = rows.header.databaseId(index);
-    const stored: Stored = rows.store(key, HEAD_BYTES_MAX + CONTAINER_BYTES, "");
+    const stored: Stored = rows.store(DIRECTORY_HI, databaseId, key, HEAD_BYTES_MAX + CONTAINER_BYTES, "");
     this.#hash = rows.hashOf(key);
     this.#tail = tailOf(key);
     this.#search(databaseId);

@@ -53,7 +53,7 @@ export class RowHashes implements Hashes {
     const { rows } = this.#directory;
     const hi = fieldHi(container);
     const mid = fieldMid(container);
-    const { flags, rest } = rows.store(field, 0, value);
+    const { flags, rest } = rows.store(hi, mid, field, 0, value);
     let found = rows.search(hi, mid, field);
     if (rows.capture.rows) {
       this.#captureField(key, field, value, found);

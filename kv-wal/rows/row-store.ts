@@ -75,10 +75,14 @@ export class RowStore {
     return key.length > TAIL_MAX || needsChain(key.length, headLength + body.length);
   }
 
-  /** Makes a body ready: as it is, or in a chain (with the key, if that is long). Before the search for its row. */
-  store(key: Bytes, headLength: number, body: Bytes): Stored {
+  /**
+   * Makes a body ready for the row with these words and this key: as it is, or in a chain (with the key, if that is long).
+   * Before the search for the row.
+   */
+  store(hi: number, mid: number, key: Bytes, headLength: number, body: Bytes): Stored {
     if (!this.needsChain(key, headLength, body)) return { flags: 0, rest: body };
-    const chain = this.transactions.buildChain(key.length > TAIL_MAX ? key : "", body);
+    const owner = { hi, mid, low: this.hashOf(key) };
+    const chain = this.transactions.buildChain(owner, key.length > TAIL_MAX ? key : "", body);
     return { flags: FLAG_EXTERNAL, rest: referenceOf(chain) };
   }
 

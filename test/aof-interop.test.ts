@@ -12,10 +12,11 @@ import { CorruptFile } from "../common/errors.ts";
 import { checkAof } from "../kv-aof/inspect.ts";
 import { AofFixture } from "./support/aof-fixture.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
-import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
+import { needs } from "./support/installed.ts";
+import { RedisServer } from "./support/redis-server.ts";
 import type { Reply } from "./support/replies.ts";
 
-const skip = redisServerInstalled() ? false : "redis-server is not installed";
+const withRedis = needs("redis-server");
 
 type Run = (...args: Bytes[]) => unknown;
 
@@ -108,7 +109,7 @@ function open(folder: string, directives: Readonly<Record<string, string>> = {})
   return new AofFixture(new RealDisk(folder), { appendfsync: "always", ...directives }, Date.now());
 }
 
-t.test("a redis-server loads what we wrote, and redis-check-aof accepts it", { skip }, async (t) => {
+t.test("a redis-server loads what we wrote, and redis-check-aof accepts it", withRedis, async (t) => {
   const folder = t.testdir();
   const aof = open(folder);
   let commands = 0;
@@ -124,16 +125,14 @@ t.test("a redis-server loads what we wrote, and redis-check-aof accepts it", { s
   t.match(String(checked.stdout), /All AOF files and manifest are valid/);
   t.equal(checked.status, 0);
 
-  const redis = await RedisServer.start("--appendonly", "yes", "--appenddirname", "appendonlydir", "--dir", folder);
-  t.teardown(() => redis.close());
+  const redis = await RedisServer.start(t, "--appendonly", "yes", "--appenddirname", "appendonlydir", "--dir", folder);
   const contents = aof.contents();
   t.ok(contents.length > 100);
   t.same(await contentsOfRedis(redis), contents);
 });
 
-t.test("we load what a redis-server wrote: snapshot, then increments", { skip }, async (t) => {
-  const redis = await RedisServer.start("--appendonly", "yes", "--enable-debug-command", "yes");
-  t.teardown(() => redis.close());
+t.test("we load what a redis-server wrote: snapshot, then increments", withRedis, async (t) => {
+  const redis = await RedisServer.start(t, "--appendonly", "yes", "--enable-debug-command", "yes");
   const pending: Promise<Reply>[] = [];
   workload(2, 2000, (...args) => pending.push(redis.run(args)));
   await Promise.all(pending);
@@ -180,7 +179,7 @@ t.test("we load what a redis-server wrote: snapshot, then increments", { skip },
   });
 });
 
-t.test("types that we do not have are refused by name", { skip }, async (t) => {
+t.test("types that we do not have are refused by name", withRedis, async (t) => {
   const cases: [command: string, name: RegExp][] = [
     ["RPUSH k a", /a list \(RDB type \d+\), which this server cannot load, at offset \d+/],
     ["SADD k a", /a set/],
@@ -188,8 +187,7 @@ t.test("types that we do not have are refused by name", { skip }, async (t) => {
     ["XADD k * f v", /a stream/],
   ];
   for (const [command, name] of cases) {
-    const redis = await RedisServer.start("--appendonly", "yes");
-    t.teardown(() => redis.close());
+    const redis = await RedisServer.start(t, "--appendonly", "yes");
     await redis.run(command.split(" "));
     await redis.run(["BGREWRITEAOF"]);
     await rewritten(redis);
@@ -200,7 +198,7 @@ t.test("types that we do not have are refused by name", { skip }, async (t) => {
 });
 
 for (const preamble of ["yes", "no"]) {
-  t.test(`what we rewrite goes to Redis and comes back (aof-use-rdb-preamble ${preamble})`, { skip }, async (t) => {
+  t.test(`what we rewrite goes to Redis and comes back (aof-use-rdb-preamble ${preamble})`, withRedis, async (t) => {
     const folder = t.testdir();
     const aof = open(folder, { "aof-use-rdb-preamble": preamble, "hash-max-listpack-entries": "100" });
     const run: Run = (...args) => (args[0] === "SELECT" ? aof.select(Number(args[1])) : aof.run(...args));
@@ -226,8 +224,7 @@ for (const preamble of ["yes", "no"]) {
     const checked = spawnSync("redis-check-aof", [path]);
     t.match(String(checked.stdout), /All AOF files and manifest are valid/);
 
-    const redis = await RedisServer.start("--appendonly", "yes", "--dir", folder);
-    while (textOf(await redis.run(["PING"])) !== "PONG") await sleep(10);
+    const redis = await RedisServer.start(t, "--appendonly", "yes", "--dir", folder);
     t.same(await contentsOfRedis(redis), contents);
     t.match(readFileSync(path, "utf8"), /^#twolog 1\n/, "Redis leaves the manifest as it is until it rewrites");
     await redis.run(["BGREWRITEAOF"]);
@@ -240,7 +237,7 @@ for (const preamble of ["yes", "no"]) {
   });
 }
 
-t.test("both cut a torn end at the same place", { skip }, async (t) => {
+t.test("both cut a torn end at the same place", withRedis, async (t) => {
   const source = join(t.testdir(), "source");
   const aof = open(source);
   aof.line("SET a 1");
@@ -256,9 +253,7 @@ t.test("both cut a torn end at the same place", { skip }, async (t) => {
       cpSync(source, folder, { recursive: true });
       writeFileSync(join(folder, name), whole.subarray(0, whole.length - cut));
     }
-    const redis = await RedisServer.start("--appendonly", "yes", "--dir", theirs);
-    t.teardown(() => redis.close());
-    while (textOf(await redis.run(["PING"])) !== "PONG") await sleep(10);
+    await RedisServer.start(t, "--appendonly", "yes", "--dir", theirs);
     t.ok(open(ours).recovery.lines.some((line) => line.startsWith("cut ")));
     t.same(readFileSync(join(ours, name)), readFileSync(join(theirs, name)));
   }

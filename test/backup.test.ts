@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 import t, { type Test } from "tap";
 import type { Disk } from "../common/disk/disk.ts";
 import { FaultyDisk } from "../common/disk/faulty-disk.ts";
@@ -16,6 +16,7 @@ import { readManifest } from "../kv-wal/backup.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { type Restored, restore, type Until } from "../kv-wal/restore.ts";
+import { clientOf } from "./support/client.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { PLAIN_ENV, PROGRAM, type Served, serve, twolog } from "./support/program.ts";
@@ -260,9 +261,7 @@ function said(...args: string[]): string {
 
 async function serveWithClient(t: Test, folder: string): Promise<Served & { client: Redis }> {
   const served = await serve(t, "--engine", "wal", "--dir", folder, "--max-binlog-size", "256kb");
-  const client = new Redis(served.port, { retryStrategy: () => null });
-  t.teardown(() => client.disconnect());
-  return { ...served, client };
+  return { ...served, client: clientOf(t, served.port) };
 }
 
 async function accounts(client: Redis): Promise<string> {

@@ -4,8 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
@@ -15,28 +14,38 @@ import { schemaAsSql } from "../kv-wal/binlog/schema.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { keysOf } from "./support/contents.ts";
+import { needs, socketFolder } from "./support/installed.ts";
 import { openWal } from "./support/wal-fixture.ts";
 
 class MariaDb {
-  /** Not in the test's own folder: the name of a socket may have 107 bytes, wherever the tests are checked out. */
-  readonly folder = mkdtempSync(join(tmpdir(), "twolog-mariadb-"));
+  readonly folder = socketFolder("twolog-mariadb-");
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
+  /** The end of what it has logged. */
+  #log = "";
 
-  constructor() {
+  /** A new one, in an empty folder. It ends with the test. */
+  constructor(t: Test) {
     const { folder } = this;
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
     const user = process.getuid?.() === 0 ? ["--user=root"] : [];
     const files = ["--no-defaults", `--datadir=${folder}`];
     execFileSync(
       "mariadb-install-db",
       [...files, ...user, "--auth-root-authentication-method=normal", "--skip-test-db"],
-      {
-        stdio: "ignore",
-      },
+      // What it says of an error is part of what is thrown.
+      { stdio: "pipe" },
     );
     const small = ["--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0", "--skip-networking"];
-    this.#child = spawn("mariadbd", [...files, ...user, ...small, `--socket=${this.#socket}`], { stdio: "ignore" });
-    this.#ended = once(this.#child, "exit");
+    const child = spawn("mariadbd", [...files, ...user, ...small, `--socket=${this.#socket}`], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#log = (this.#log + text).slice(-2000);
+    });
+    this.#child = child;
+    this.#ended = once(child, "close");
+    t.teardown(() => this.#stop());
   }
 
   get #socket(): string {
@@ -46,7 +55,7 @@ class MariaDb {
   async ready(): Promise<void> {
     while (this.#client("SELECT 1;").status !== 0) {
       const ended = this.#child.exitCode ?? this.#child.signalCode;
-      if (ended !== null) throw new Error(`mariadbd has ended with ${ended}`);
+      if (ended !== null) throw new Error(`mariadbd has ended with ${ended}: ${this.#log}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -62,10 +71,9 @@ class MariaDb {
     return stdout.toString();
   }
 
-  async stop(): Promise<void> {
+  async #stop(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
-    rmSync(this.folder, { recursive: true });
   }
 }
 
@@ -124,21 +132,8 @@ function work(engine: WalEngine): void {
   }
 }
 
-function mariadb(t: Test): MariaDb | undefined {
-  try {
-    execFileSync("mariadbd", ["--version"], { stdio: "ignore" });
-  } catch {
-    t.comment("mariadbd is not installed: nobody but us has run the binlog");
-    return undefined;
-  }
-  const server = new MariaDb();
-  t.teardown(() => server.stop());
-  return server;
-}
-
-t.test("a MariaDB that runs the binlog has the same data", async (t) => {
-  const server = mariadb(t);
-  if (server === undefined) return;
+t.test("a MariaDB that runs the binlog has the same data", needs("mariadbd"), async (t) => {
+  const server = new MariaDb(t);
   await server.ready();
   for (const image of ["FULL", "MINIMAL"]) {
     const disk = new MemoryDisk();

@@ -2,7 +2,7 @@
  * The clients that people use, on both engines: redis-cli, redis-benchmark, ioredis and node-redis, in RESP2 and RESP3,
  * without a warning.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import t, { type Test } from "tap";
@@ -15,6 +15,7 @@ import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
 import { serve as serveAof } from "../kv-aof/main.ts";
 import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
 import { serve as serveWal } from "../kv-wal/main.ts";
+import { needs } from "./support/installed.ts";
 
 const ENGINES = {
   aof: { directives: AOF_DIRECTIVES, serve: serveAof },
@@ -77,9 +78,7 @@ async function warningsOf(body: () => Promise<void>): Promise<string[]> {
   return warnings;
 }
 
-const hasRedisTools = spawnSync("redis-cli", ["--version"]).status === 0;
-if (!hasRedisTools && process.env["CI"] !== undefined) throw new Error("redis-cli is not installed, and this is CI");
-const withTools = hasRedisTools ? {} : { skip: "redis-cli is not installed" };
+const withTools = needs("redis-cli");
 
 for (const engine of Object.keys(ENGINES) as EngineName[]) {
   t.test(`kv-${engine}: redis-cli`, withTools, async (t) => {

@@ -15,8 +15,9 @@ import { option, options } from "../common/command/options.ts";
 import { counted, many } from "../common/command/phrases.ts";
 import { COMMANDS, lookup, resolve } from "../common/commands/table.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
+import { needs } from "./support/installed.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
-import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
+import { RedisServer } from "./support/redis-server.ts";
 import { formatReply, parseReply, type Reply, sortReply } from "./support/replies.ts";
 
 type Plain = string | number | null | Plain[] | { [name: string]: Plain };
@@ -75,7 +76,7 @@ const OMITTED = new Set(["summary", "history", "subcommands"]);
 const fixture = new URL("./support/redis-commands.json", import.meta.url);
 
 if (process.env["UPDATE_SCRIPTS"] !== undefined || !existsSync(fixture)) {
-  const redis = await RedisServer.start();
+  const redis = await RedisServer.start(t);
   await redis.run(["HELLO", "3"]);
   writeFileSync(fixture, `${JSON.stringify(await ask((args) => redis.run(args)), null, 1)}\n`);
   await redis.close();
@@ -279,11 +280,8 @@ t.test("keys are found by place, by number and by keyword", async (t) => {
   );
 });
 
-const withRedis = redisServerInstalled() ? {} : { skip: "no redis-server here" };
-
-t.test("random numbers, patterns and strings give what Redis gives", withRedis, async (t) => {
-  const redis = await RedisServer.start();
-  t.teardown(() => redis.close());
+t.test("random numbers, patterns and strings give what Redis gives", needs("redis-server"), async (t) => {
+  const redis = await RedisServer.start(t);
   const runner = new CommandRunner(new ModelKeyspace());
   const pick = pseudoRandom(20_260_801);
   const digits = (count: number) => Array.from({ length: count }, () => pick(10)).join("");

@@ -5,14 +5,15 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { COMMANDS } from "../common/commands/table.ts";
-import { RedisServer, redisServerInstalled } from "./support/redis-server.ts";
+import { isInstalled } from "./support/installed.ts";
+import { RedisServer } from "./support/redis-server.ts";
 import { expectedFor, formatScript, parseScript, runBlock, type Target } from "./support/scripts.ts";
 import { aofTarget, modelTarget, RedisTarget, walTarget } from "./support/targets.ts";
 
 const folder = new URL("./scripts/", import.meta.url);
 const names = readdirSync(folder).filter((name) => name.endsWith(".txt"));
 const targets: Target[] = [modelTarget(), aofTarget(), walTarget()];
-if (redisServerInstalled()) targets.unshift(new RedisTarget(await RedisServer.start()));
+if (isInstalled("redis-server")) targets.unshift(new RedisTarget(await RedisServer.start(t)));
 t.teardown(() => Promise.all(targets.map((target) => target.close())));
 
 if (process.env["UPDATE_SCRIPTS"] !== undefined) {

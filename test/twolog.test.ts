@@ -3,8 +3,8 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Redis } from "ioredis";
 import t from "tap";
+import { clientOf } from "./support/client.ts";
 import { PLAIN_ENV, serve, twolog, twologIn } from "./support/program.ts";
 
 t.test("--help and --version answer on standard output with status 0", (t) => {
@@ -68,14 +68,12 @@ for (const engine of ["aof", "wal"]) {
     writeFileSync(join(folder, "twolog.conf"), `# ours\ndir ${data}\nmaxclients 100\ntimeout 30\n`);
     const flags = ["--engine", engine, "--config", join(folder, "twolog.conf"), "--maxclients", "50"];
     const { port, end } = await serve(t, ...flags);
-    const client = new Redis(port, { lazyConnect: true, retryStrategy: () => null });
-    await client.connect();
+    const client = clientOf(t, port);
     t.same(await client.config("GET", "maxclients"), ["maxclients", "50"], "a flag beats the file");
     t.same(await client.config("GET", "timeout"), ["timeout", "30"], "the file beats the default");
     await client.set("greeting", "hello");
     await client.hset("hash", { field: "value" });
     await end("SIGKILL");
-    client.disconnect();
 
     const check = twolog(engine, "check", data);
     t.match(check, { status: 0, stdout: /whole/ });
@@ -89,10 +87,9 @@ for (const engine of ["aof", "wal"]) {
     }
 
     const again = await serve(t, ...flags);
-    const reader = new Redis(again.port);
+    const reader = clientOf(t, again.port);
     t.equal(await reader.get("greeting"), "hello");
     t.equal(await reader.hget("hash", "field"), "value");
-    reader.disconnect();
     t.equal(await again.end("SIGTERM"), 0, "SIGTERM is an orderly end");
   });
 }

@@ -5,7 +5,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Redis } from "ioredis";
 import t from "tap";
 import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
@@ -14,6 +13,7 @@ import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { slotOffset } from "../kv-wal/checkpoint-slot.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { PAGE_SIZE, PageType } from "../kv-wal/page.ts";
+import { clientOf } from "./support/client.ts";
 import { CommandRunner } from "./support/command-runner.ts";
 import { serve } from "./support/program.ts";
 import { TestHost } from "./support/test-host.ts";
@@ -182,17 +182,11 @@ t.test("what no level can do is said", async (t) => {
   t.throws(() => walConfig({ "force-recovery": "7" }), /force-recovery/);
 });
 
-function client(port: number): Redis {
-  const redis = new Redis(port, { retryStrategy: () => null, maxRetriesPerRequest: 0 });
-  redis.on("error", () => {});
-  return redis;
-}
-
 t.test("a byte of wal/space rots under a stopped server: no client ever reads it", async (t) => {
   const directory = t.testdir({});
   const flags = ["--engine", "wal", "--dir", directory, "--redo-log-file-size", "1mb"];
   const first = await serve(t, ...flags);
-  const writer = client(first.port);
+  const writer = clientOf(t, first.port);
   await Promise.all(Array.from({ length: 300 }, (_, n) => writer.set(`key ${n}`, expectedOf(n))));
   writer.disconnect();
   t.equal(await first.end("SIGTERM"), 0);
@@ -208,7 +202,7 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   closeSync(file);
 
   const damaged = await serve(t, ...flags);
-  const reader = client(damaged.port);
+  const reader = clientOf(t, damaged.port);
   let served = 0;
   let failed = 0;
   for (let n = 0; n < 300; n++) {
@@ -222,7 +216,7 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   t.match(damaged.log(), new RegExp(`page ${leaf} is damaged .* offset ${leaf * PAGE_SIZE}`));
 
   const forced = await serve(t, ...flags, "--force-recovery", "1");
-  const dumper = client(forced.port);
+  const dumper = clientOf(t, forced.port);
   t.match(forced.log(), /force-recovery is 1/);
   await t.rejects(dumper.set("new", "value"), /READONLY/);
   let left = 0;
@@ -235,7 +229,5 @@ t.test("a byte of wal/space rots under a stopped server: no client ever reads it
   const [, keys] = await dumper.scan(0, "COUNT", 1000);
   t.equal(keys.length, left, "SCAN finds what GET finds");
   t.match(await dumper.info("wal"), `damaged_pages:${leaf}`);
-  dumper.disconnect();
-  reader.disconnect();
   t.equal(await forced.end("SIGTERM"), 0);
 });

@@ -46,9 +46,12 @@ export interface Served {
   readonly ended: Promise<number | null>;
 }
 
+/** The one address that every machine has: no name to look up, no IPv6, no second port that must be free as well. */
+export const ADDRESS = "127.0.0.1";
+
 /** Starts a server on a port of its own and waits until it listens. It ends with the test, before the test's folder goes. */
 export async function serve(t: Test, ...flags: readonly string[]): Promise<Served> {
-  const child = spawn(process.execPath, [PROGRAM, "server", "--port", "0", ...flags], {
+  const child = spawn(process.execPath, [PROGRAM, "server", "--port", "0", "--bind", ADDRESS, ...flags], {
     env: PLAIN_ENV,
     stdio: ["ignore", "ignore", "pipe"],
   });

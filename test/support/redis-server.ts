@@ -1,68 +1,105 @@
 /**
  * A real redis-server on a Unix socket, as a child process: the measure for everything that can be compared.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Test } from "tap";
 import type { Bytes } from "../../common/bytes.ts";
 import { encodeCommand } from "../../compare/in-process.ts";
+import { socketFolder } from "./installed.ts";
 import { type Reply, ReplyReader } from "./replies.ts";
 
-/** Whether redis-server is installed. In CI it must be: there, its absence is an error. */
-export function redisServerInstalled(): boolean {
-  const found = spawnSync("redis-server", ["--version"]).status === 0;
-  if (!found && process.env["CI"] !== undefined) throw new Error("redis-server is not installed, and this is CI");
-  return found;
+interface Waiting {
+  readonly answer: (reply: Reply) => void;
+  readonly fail: (reason: Error) => void;
 }
 
 export class RedisServer {
   readonly folder: string;
-  readonly #child: ChildProcess;
+  readonly #child: RedisProcess;
   readonly #socket: Socket;
   readonly #reader = new ReplyReader();
-  readonly #waiting: ((reply: Reply) => void)[] = [];
+  readonly #waiting: Waiting[] = [];
 
-  constructor(folder: string, child: ChildProcess, socket: Socket) {
+  constructor(folder: string, child: RedisProcess, socket: Socket) {
     this.folder = folder;
     this.#child = child;
     this.#socket = socket;
     socket.on("data", (chunk) => {
-      for (const reply of this.#reader.feed(chunk.toString("latin1"))) this.#waiting.shift()!(reply);
+      for (const reply of this.#reader.feed(chunk.toString("latin1"))) this.#waiting.shift()!.answer(reply);
     });
+    socket.on("close", () => {
+      for (const { fail } of this.#waiting.splice(0)) fail(new Error(`no reply: ${child.end}`));
+    });
+    socket.on("error", () => {});
   }
 
-  /** Starts one with further arguments, in an empty folder. */
-  static async start(...options: string[]): Promise<RedisServer> {
-    const folder = mkdtempSync(join(tmpdir(), "twolog-redis-"));
+  /** Starts one with further arguments, in an empty folder. It ends with the test at the latest. */
+  static async start(t: Test, ...options: string[]): Promise<RedisServer> {
+    const folder = socketFolder("twolog-redis-");
     const path = join(folder, "socket");
-    const common = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder];
-    const child = spawn("redis-server", [...common, ...options], { stdio: "ignore" });
+    const child = new RedisProcess(["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder, ...options]);
+    t.teardown(async () => {
+      await child.kill();
+      rmSync(folder, { recursive: true, force: true });
+    });
     const redis = new RedisServer(folder, child, await connected(path, child));
     while (isLoading(await redis.run(["PING"]))) await pause();
     return redis;
   }
 
   run(args: readonly Bytes[]): Promise<Reply> {
-    this.#socket.write(encodeCommand(args), "latin1");
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((answer, fail) => {
+      this.#waiting.push({ answer, fail });
+      this.#socket.write(encodeCommand(args), "latin1");
+    });
   }
 
+  /** Kills it. Its folder stays until the test ends. */
   async close(): Promise<void> {
+    await this.#child.kill();
     this.#socket.destroy();
-    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+  }
+}
+
+/** The process, and the end of what it has logged. */
+class RedisProcess {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #log = "";
+
+  constructor(options: readonly string[]) {
+    const child = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] });
+    child.stdout.setEncoding("latin1").on("data", (text: string) => {
+      this.#log = (this.#log + text).slice(-2000);
+    });
+    this.#child = child;
+    this.#ended = once(child, "close");
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** How it ended, and its last words. */
+  get end(): string {
+    const { exitCode, signalCode } = this.#child;
+    return this.hasEnded ? `redis-server has ended with ${exitCode ?? signalCode}: ${this.#log}` : "redis-server runs";
+  }
+
+  async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
-    await ended;
-    rmSync(this.folder, { recursive: true });
+    await this.#ended;
   }
 }
 
 /** A connection, as soon as there is one: the socket's file is there before anybody listens on it. */
-async function connected(path: string, child: ChildProcess): Promise<Socket> {
+async function connected(path: string, child: RedisProcess): Promise<Socket> {
   for (;;) {
-    const ended = child.exitCode ?? child.signalCode;
-    if (ended !== null) throw new Error(`redis-server has ended with ${ended}`);
+    if (child.hasEnded) throw new Error(child.end);
     const socket = connect(path);
     const open = await new Promise((resolve) => {
       socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

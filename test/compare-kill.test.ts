@@ -15,6 +15,9 @@ const KILLS = Number(process.env["KILLS"] ?? 2);
 /** Every step comes within a second or two; on a machine that is busy with other things it may take its time. */
 const LOAD_MS = 60_000;
 
+/** More than the set-up, which is answered before each kill. */
+const ANSWERED_MIN = 20;
+
 const STRICT = [policyOf("aof", "always"), policyOf("wal", "1/1")];
 
 const kill = (under: Policy, seed: number, moment: KillMoment, again = false) =>
@@ -31,18 +34,21 @@ for (const under of STRICT) {
   });
 
   t.test(`kv-${under.engine} ${under.name}, killed at random times, and again after recovery`, async (t) => {
-    for (let seed = 1; seed <= KILLS; seed++) {
+    let acknowledged = 0;
+    // On a machine that is busy with other things nobody may have been answered before the kill: then there is another.
+    for (let seed = 1; seed <= KILLS || acknowledged <= ANSWERED_MIN; seed++) {
       const moment = { afterMs: 40 + ((seed * 97) % 400) };
       const { verdict } = await kill(under, seed, moment, true);
       t.same(verdict.violations, [], killText(under, seed, moment));
-      t.equal(verdict.survived, verdict.acknowledged);
-      t.ok(verdict.acknowledged > 0, `${verdict.acknowledged} acknowledged writes`);
+      t.equal(verdict.survived, verdict.acknowledged, `${verdict.acknowledged} acknowledged writes`);
+      acknowledged += verdict.acknowledged;
     }
   });
 }
 
 t.test("the second server on a folder is refused and names the first", async (t) => {
   for (const { engine, name } of STRICT) {
+    // Folder and servers are removed by the lab's own end, if not here.
     const folder = makeFolder();
     const plan = { engine, policy: name, folder, directives: SMALL[engine] };
     const first = await startServer(plan);

@@ -73,7 +73,7 @@ class Client {
   transaction: OpenTransaction | undefined;
   asked: Asked | undefined;
   /** What comes next, if it is not left to chance. */
-  #todo: (() => void)[] = [];
+  #planned: (() => void)[] = [];
 
   constructor(bank: Bank, n: number) {
     this.#bank = bank;
@@ -101,10 +101,10 @@ class Client {
     if (reply.startsWith("-ERR Deadlock")) {
       bank.deadlocks++;
       this.transaction = undefined;
-      this.#todo = [];
+      this.#planned = [];
     } else if (reply.startsWith("-ERR Lock wait timeout")) {
       bank.timeouts++;
-      if (this.#todo.length > 0) this.#todo = [() => this.end(false)];
+      if (this.#planned.length > 0) this.#planned = [() => this.end(false)];
     } else asked.judge(reply);
     this.asked = undefined;
   }
@@ -165,7 +165,7 @@ class Client {
 
   step(): void {
     const bank = this.#bank;
-    const next = this.#todo.shift();
+    const next = this.#planned.shift();
     if (next !== undefined) next();
     else if (bank.pick(400) === 0) this.leave();
     else if (this.transaction === undefined && bank.pick(3) > 0) this.#begin();
@@ -203,7 +203,7 @@ class Client {
     this.session.leave();
     this.transaction = undefined;
     this.asked = undefined;
-    this.#todo = [];
+    this.#planned = [];
     this.#attach();
   }
 
@@ -320,7 +320,7 @@ class Client {
     if (from === to || this.transaction !== undefined) return;
     if (this.#bank.pick(2) === 0) {
       this.#begin();
-      this.#todo.push(
+      this.#planned.push(
         () => this.#askToAdd(from, -amount),
         () => this.#askToAdd(to, amount),
         () => this.end(this.#bank.pick(4) > 0),

@@ -17,5 +17,22 @@ export async function expectReply(test: Test, client: RawClient, line: string, r
   test.equal(await client.ask(request(...line.split(" ")), reply), reply, line);
 }
 
-/** Long enough for a turn or two. */
+/**
+ * A turn or two of the event loop in which server and clients of a test live: whatever is in a socket by now has been read
+ * then, however slow the machine is.
+ */
 export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+const TURNS_OF_REST = 25;
+
+/** Waits until a number has stopped changing. */
+export async function whenItRests(read: () => number): Promise<number> {
+  let value = read();
+  for (let rested = 0; rested < TURNS_OF_REST; rested++) {
+    await settled();
+    if (read() === value) continue;
+    value = read();
+    rested = 0;
+  }
+  return value;
+}

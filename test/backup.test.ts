@@ -20,7 +20,7 @@ import { clientOf } from "./support/client.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
 import { contentsOf } from "./support/contents.ts";
 import { PLAIN_ENV, PROGRAM, type Served, serve, twolog } from "./support/program.ts";
-import { TestHost } from "./support/test-host.ts";
+import { TestHost, turns } from "./support/test-host.ts";
 import { walConfig } from "./support/wal-fixture.ts";
 
 const DIRECTIVES = { "max-binlog-size": "64kb" };
@@ -118,7 +118,7 @@ t.test("a backup under load, restored to positions and times", async (t) => {
   for (let slices = 0; slices < 160; slices++) {
     writer.write(3);
     writer.engine.idle(3);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turns();
     if (slices % 40 === 39) writer.note();
   }
   const info = new Map(writer.engine.info()[0]!.entries.map(([name, value]) => [name, value]));
@@ -153,7 +153,7 @@ t.test("what cannot be restored is refused before anything is done", async (t) =
   writer.engine.binaryLogs.backUp("/backup");
   while (writer.engine.backup.isRunning) {
     writer.engine.idle(50);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turns();
   }
   const early = writer.moments[0]!;
   writer.write(400);
@@ -172,7 +172,7 @@ t.test("a gap in the binlog, or damage in it, is refused", async (t) => {
   writer.engine.binaryLogs.backUp("/backup");
   while (writer.engine.backup.isRunning) {
     writer.engine.idle(50);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turns();
   }
   writer.write(300);
   const disk = writer.host.disk as MemoryDisk;
@@ -203,7 +203,7 @@ t.test("a failing backup disk ends the backup, not the server; the next backup w
       while (writer.engine.backup.isRunning) {
         writer.write(2);
         writer.engine.idle(2);
-        await new Promise((resolve) => setImmediate(resolve));
+        await turns();
       }
     };
     writer.engine.binaryLogs.backUp("/broken");
@@ -239,7 +239,7 @@ t.test("a server that closes gives its backup up, wherever that is", async (t) =
     t.equal(engine.backup.status, "waiting");
     if (phase !== "waiting") {
       endSyncs();
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns();
       endSyncs();
       t.equal(engine.backup.status, "copying");
       if (phase === "syncing") engine.backup.idle(0);

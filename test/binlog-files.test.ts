@@ -12,7 +12,7 @@ import { BinlogChain } from "../kv-wal/binlog/transactions.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
-import { contentsOf } from "./support/contents.ts";
+import { bytesOf, contentsOf } from "./support/contents.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
 import { expectReply, started } from "./support/server-test.ts";
@@ -170,16 +170,9 @@ function killed(): MemoryDisk {
   return memory.clone();
 }
 
-function fileOf(disk: MemoryDisk): Buffer {
-  const file = disk.open("wal/binlog.000001", "read");
-  const bytes = Buffer.alloc(file.size());
-  file.read(0, bytes);
-  return bytes;
-}
-
 t.test("a bit flipped anywhere in a binlog is detected", async (t) => {
   const disk = killed();
-  const whole = fileOf(disk);
+  const whole = bytesOf(disk, "wal/binlog.000001");
   const events: { position: number; end: number }[] = [];
   readBinlog(disk.open("wal/binlog.000001", "read"), (_type, _buffer, at, end, position) => {
     events.push({ position, end: position + end - at });
@@ -204,7 +197,7 @@ t.test("a bit flipped anywhere in a binlog is detected", async (t) => {
 
 t.test("a tail torn anywhere is cut to the last whole transaction, and what is written behind it stands", async (t) => {
   const disk = killed();
-  const whole = fileOf(disk);
+  const whole = bytesOf(disk, "wal/binlog.000001");
   const ends: number[] = [];
   new BinlogChain(disk).each({ file: 1, position: 0 }, ({ end }) => ends.push(end) > 0);
   for (let size = whole.length - 1; size > ends[0]!; size -= 7) {

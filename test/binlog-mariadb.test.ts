@@ -13,7 +13,7 @@ import { readBinlogIndex } from "../kv-wal/binlog/binlog-files.ts";
 import { schemaAsSql } from "../kv-wal/binlog/schema.ts";
 import type { WalEngine } from "../kv-wal/engine.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
-import { keysOf } from "./support/contents.ts";
+import { bytesOf, keysOf } from "./support/contents.ts";
 import { needs, socketFolder } from "./support/installed.ts";
 import { openWal } from "./support/wal-fixture.ts";
 
@@ -140,11 +140,8 @@ t.test("a MariaDB that runs the binlog has the same data", needs("mariadbd"), as
     const engine = openWal(disk, { "binlog-row-image": image });
     work(engine);
     t.same(readBinlogIndex(disk), [1]);
-    const file = disk.open("wal/binlog.000001", "read");
-    const bytes = Buffer.alloc(file.size());
-    file.read(0, bytes);
     const path = join(server.folder, "recorded.000001");
-    writeFileSync(path, bytes);
+    writeFileSync(path, bytesOf(disk, "wal/binlog.000001"));
     server.run(`DROP DATABASE IF EXISTS twolog;\n${schemaAsSql().join("\n")}\n`);
     server.run(execFileSync("mariadb-binlog", ["--no-defaults", path], { maxBuffer: 1 << 28 }));
     const rows = server.run(ROWS).split("\n").slice(0, -1).sort();

@@ -16,7 +16,7 @@ import { BinlogChain, eachTransaction, isStatement } from "../kv-wal/binlog/tran
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { CommandRunner, pseudoRandom } from "./support/command-runner.ts";
-import { contentsOf } from "./support/contents.ts";
+import { bytesOf, contentsOf } from "./support/contents.ts";
 import { needs } from "./support/installed.ts";
 import { ModelKeyspace } from "./support/model-keyspace.ts";
 import { holds } from "./support/property.ts";
@@ -119,13 +119,6 @@ for (const format of FORMATS) {
       );
     });
   }
-}
-
-function fileBytes(disk: MemoryDisk, path: string): Buffer {
-  const file = disk.open(path, "read");
-  const bytes = Buffer.alloc(file.size());
-  file.read(0, bytes);
-  return bytes;
 }
 
 /** What mariadb-binlog makes of a file. */
@@ -239,7 +232,7 @@ t.test("mariadb-binlog reads the same as we do", needs("mariadb-binlog"), async 
     if (format === "STATEMENT") t.ok(verbs.has("RENAME") && verbs.has("INCR") && !verbs.has("UPDATE"));
     if (format === "MIXED")
       t.ok(verbs.has("HSET") && verbs.has("UPDATE") && !verbs.has("INCR") && !verbs.has("RENAME"));
-    const decoded = decode(t.testdir(), fileBytes(disk, "wal/binlog.000001"));
+    const decoded = decode(t.testdir(), bytesOf(disk, "wal/binlog.000001"));
     t.same(decodedText(decoded), ours, `${format} ${image}: ${ours.length} lines`);
   }
 });
@@ -356,7 +349,7 @@ t.test(
           last = xid;
           return true;
         });
-        first ??= fileBytes(host.memory, "wal/binlog.000001");
+        first ??= bytesOf(host.memory, "wal/binlog.000001");
       }
       t.ok(commits > 50, `${format}: ${commits} transactions committed`);
       t.test(`mariadb-binlog decodes it, checksums verified (${format})`, needs("mariadb-binlog"), async (t) => {

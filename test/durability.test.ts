@@ -16,26 +16,16 @@ import { wordsOf } from "../kv-wal/bytes-view.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { BLOCK_SIZE, sealChecksum } from "../kv-wal/redo-block.ts";
 import { FIRST_PAGES } from "../kv-wal/space-header.ts";
-import { TestHost } from "./support/test-host.ts";
-import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
+import { TestHost, turns } from "./support/test-host.ts";
+import { openWal, runOn, stageSet, walConfig } from "./support/wal-fixture.ts";
+import { settle } from "./support/wal-workload.ts";
 
 const PAGE = 16384;
 
-/** SET, not settled. */
-function stage(engine: WalEngine, key: string, value: string): void {
-  const effects = new Effects();
-  effects.push(0, ["SET", key, value]);
-  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
-}
-
 /** SET, acknowledged. */
 function set(engine: WalEngine, key: string, value: string): void {
-  let settled = false;
-  stage(engine, key, value);
-  engine.settle((failure) => {
-    settled = failure === undefined;
-  });
-  if (!settled) throw new Error("a small group is settled in place");
+  stageSet(engine, key, value);
+  settle(engine);
 }
 
 /** A folder with `count` acknowledged keys, whose process was killed. */
@@ -61,8 +51,6 @@ function recover(disk: MemoryDisk, directives: Readonly<Record<string, string>> 
   return createWalEngine(new TestHost(disk), walConfig(directives)).recover().lines.join("\n");
 }
 
-const soon = () => new Promise<void>((resolve) => setImmediate(resolve));
-
 t.test("log: a background sync that fails is not forgotten because a sync in place came between", async (t) => {
   let endSync = () => {};
   const slow = (end: () => void) => {
@@ -81,7 +69,7 @@ t.test("log: a background sync that fails is not forgotten because a sync in pla
   log.appendBytes("one");
   log.write();
   log.whenDurable(log.written, () => {});
-  await soon();
+  await turns();
   log.appendBytes("two");
   log.write();
   log.syncNow(); // those who waited for the background sync have been answered
@@ -222,7 +210,7 @@ function failingGroup(fault: Pick<Fault, "call"> & { file: string }) {
   const disk = new FaultyDisk(new MemoryDisk(), [{ call: fault.call, nth: 1, times: 1e9, code: "EIO", path }]);
   const engine = createWalEngine(new TestHost(disk), walConfig());
   engine.recover();
-  for (let n = 0; n < 50; n++) stage(engine, `key ${n}`, "v");
+  for (let n = 0; n < 50; n++) stageSet(engine, `key ${n}`, "v");
   armed = true;
   const answers: (Error | undefined)[] = [];
   engine.settle((failure) => answers.push(failure));
@@ -237,7 +225,7 @@ t.test("kv-wal: a failure in the background is told to those who wait, and stops
   ] as const) {
     t.test(`${fault.call} of the ${fault.file}`, async (t) => {
       const { engine, answers } = failingGroup(fault);
-      for (let n = 0; n < 5; n++) await soon();
+      await turns(5);
       t.match(answers, [DiskFailure]);
       t.throws(() => engine.settle(() => t.fail("acknowledged")), DiskFailure);
       t.throws(() => engine.idle(1), DiskFailure);
@@ -268,17 +256,17 @@ t.test("kv-wal: a failure in the background is told to those who wait, and stops
       const engine = createWalEngine(host, walConfig());
       engine.recover();
       armed = true;
-      for (let n = 0; n < 50; n++) stage(engine, `key ${n}`, "v");
+      for (let n = 0; n < 50; n++) stageSet(engine, `key ${n}`, "v");
       const answers: (Error | undefined)[] = [];
       engine.settle((failure) => answers.push(failure));
-      for (let n = 0; n < 5; n++) await soon();
+      await turns(5);
       t.same(answers, [], "the binlog's sync is running");
-      stage(engine, "another", "v");
+      stageSet(engine, "another", "v");
       host.nowMs += 2000;
       engine.idle(1);
-      for (let n = 0; n < 5; n++) await soon();
+      await turns(5);
       endBinlogSync();
-      for (let n = 0; n < 5; n++) await soon();
+      await turns(5);
       t.equal(answers.length, 1);
       t.match(answers, [DiskFailure]);
     },

@@ -10,7 +10,7 @@ import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { DiskFailure } from "../common/errors.ts";
 import { createWalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
-import { TestHost } from "./support/test-host.ts";
+import { TestHost, turns } from "./support/test-host.ts";
 import { openWal, walConfig } from "./support/wal-fixture.ts";
 import { judge, roundOf, setUp, TRANSFERS, transfer } from "./support/wal-workload.ts";
 
@@ -28,8 +28,6 @@ const KINDS: readonly Omit<Fault, "nth">[] = [
   { call: "sync-dir", code: "EIO" },
   { call: "make-dir", code: "ENOSPC" },
 ];
-
-const soon = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 interface Outcome {
   /** The last round acknowledged; −1: not even the accounts, −2: the folder was not open. */
@@ -62,7 +60,7 @@ async function work(disk: Disk, directives: Directives): Promise<Outcome> {
       host.nowMs += 300;
       if (round % 4 === 0) {
         engine.idle(1);
-        for (let turn = 0; turn < 4; turn++) await soon();
+        await turns(4);
       }
       if (round % 6 === 0) engine.storage.cleaner.cleanAll();
     }
@@ -71,7 +69,7 @@ async function work(disk: Disk, directives: Directives): Promise<Outcome> {
     failure ??= error;
   }
   // The process stops now; what is on its way in the background must not confirm anything either.
-  for (let turn = 0; turn < 4; turn++) await soon();
+  await turns(4);
   return { acknowledged, failure, afterwards };
 }
 

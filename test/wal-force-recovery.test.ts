@@ -6,10 +6,8 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { CorruptFile, UsageError } from "../common/errors.ts";
-import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { slotOffset } from "../kv-wal/checkpoint-slot.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { PAGE_SIZE, PageType } from "../kv-wal/page.ts";
@@ -17,16 +15,10 @@ import { clientOf } from "./support/client.ts";
 import { CommandRunner } from "./support/command-runner.ts";
 import { serve } from "./support/program.ts";
 import { TestHost } from "./support/test-host.ts";
-import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
+import { openWal, stageSet, walConfig } from "./support/wal-fixture.ts";
 import { settle } from "./support/wal-workload.ts";
 
 const KEYS = 400;
-
-function set(engine: WalEngine, key: string, value: string): void {
-  const effects = new Effects();
-  effects.push(0, ["SET", key, value]);
-  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
-}
 
 /**
  * A killed server's folder: keys in many leaves, all pages in place, then redo that pages do not have yet, and a
@@ -36,7 +28,7 @@ function crashed(): { disk: MemoryDisk; leaves: number[] } {
   const disk = new MemoryDisk();
   const engine = openWal(disk);
   for (let n = 0; n < KEYS; n++) {
-    set(engine, `key ${n}`, `${n} `.repeat(100));
+    stageSet(engine, `key ${n}`, `${n} `.repeat(100));
     settle(engine);
   }
   engine.storage.purge.run(undefined, 1e9);
@@ -48,10 +40,10 @@ function crashed(): { disk: MemoryDisk; leaves: number[] } {
     if (arena.typeOf(engine.storage.pool.fetch(page) * PAGE_SIZE) === PageType.LEAF) leaves.push(page);
   }
   for (let n = 0; n < KEYS; n += 20) {
-    set(engine, `key ${n}`, "newer");
+    stageSet(engine, `key ${n}`, "newer");
     settle(engine);
   }
-  set(engine, "key 1", "in flight");
+  stageSet(engine, "key 1", "in flight");
   engine.commits.flushPrepared = (_group, _next) => {};
   engine.settle(() => {});
   engine.storage.redo.flushNow();

@@ -15,6 +15,7 @@ import { checkFolder } from "../kv-wal/inspect/check-folder.ts";
 import { inspectWal } from "../kv-wal/inspect.ts";
 import { PAGE_SIZE, PageType } from "../kv-wal/page.ts";
 import { twolog } from "./support/program.ts";
+import { turns } from "./support/test-host.ts";
 import { openWal, runOn } from "./support/wal-fixture.ts";
 import { settle } from "./support/wal-workload.ts";
 
@@ -136,7 +137,7 @@ t.test(
     }
     for (const left of [disk.clone(), disk.afterPowerLoss()]) t.same(checkFolder(left), []);
     // A write that goes on would throw now, out of nowhere.
-    for (let turn = 0; turn < 5; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    await turns(5);
   },
 );
 

@@ -6,19 +6,17 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { CorruptFile } from "../common/errors.ts";
-import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import type { StepName } from "../common/steps.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import type { Item } from "../kv-wal/inspect/listing.ts";
 import { checkWal, inspectWal } from "../kv-wal/inspect.ts";
+import { bytesOf } from "./support/contents.ts";
+import { Crash } from "./support/crashing-disk.ts";
 import { needs } from "./support/installed.ts";
 import { TestHost } from "./support/test-host.ts";
-import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
-
-class Crash extends Error {}
+import { openWal, stageSet, walConfig } from "./support/wal-fixture.ts";
 
 /** Stops at a step, after it was done. */
 class StoppingHost extends TestHost {
@@ -30,9 +28,7 @@ class StoppingHost extends TestHost {
 }
 
 function set(engine: WalEngine, key: string, value: string): void {
-  const effects = new Effects();
-  effects.push(0, ["SET", key, value]);
-  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
+  stageSet(engine, key, value);
   engine.settle(() => {});
 }
 
@@ -195,11 +191,8 @@ t.test("the binlog rotates, and is MySQL's format", async (t) => {
   t.match(openWal(disk).keyspace.databases[0]!.strings.get('k\0"\\'), "59\xff\n");
 
   t.test("mariadb-binlog reads it", needs("mariadb-binlog"), async (t) => {
-    const file = disk.open("wal/binlog.000001", "read");
-    const bytes = Buffer.alloc(file.size());
-    file.read(0, bytes);
     const path = join(t.testdir(), "binlog.000001");
-    writeFileSync(path, bytes);
+    writeFileSync(path, bytesOf(disk, "wal/binlog.000001"));
     const flags = ["--verify-binlog-checksum", "-vv", "--base64-output=DECODE-ROWS"];
     const decoded = execFileSync("mariadb-binlog", [...flags, path], { encoding: "latin1" });
     t.match(decoded, /BEGIN\n\/\*!\*\/;/);

@@ -3,23 +3,20 @@
  * policy says so.
  */
 import t from "tap";
-import { Effects } from "../common/command/call.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { CorruptFile } from "../common/errors.ts";
-import { NO_EXPIRY } from "../common/keyspace/keyspace.ts";
 import { createWalEngine, type WalEngine } from "../kv-wal/engine.ts";
 import { checkWal } from "../kv-wal/inspect.ts";
 import { BLOCK_PAYLOAD, BLOCK_SIZE } from "../kv-wal/redo-block.ts";
+import { bytesOf } from "./support/contents.ts";
 import { Crash, CrashingDisk } from "./support/crashing-disk.ts";
 import { Sessions } from "./support/sessions.ts";
-import { TestHost } from "./support/test-host.ts";
-import { openWal, runOn, walConfig } from "./support/wal-fixture.ts";
+import { TestHost, turns } from "./support/test-host.ts";
+import { openWal, stageSet, walConfig } from "./support/wal-fixture.ts";
 
 /** SET, acknowledged if the policy lets it be. */
 function set(engine: WalEngine, key: string, value: string): void {
-  const effects = new Effects();
-  effects.push(0, ["SET", key, value]);
-  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
+  stageSet(engine, key, value);
   engine.settle(() => {});
 }
 
@@ -31,10 +28,7 @@ function get(engine: WalEngine, key: string): string | undefined {
 async function spaceAfter(disk: MemoryDisk): Promise<Buffer> {
   const engine = openWal(disk);
   await engine.close();
-  const file = disk.open("wal/space", "read");
-  const bytes = Buffer.alloc(file.size());
-  file.read(0, bytes);
-  return bytes;
+  return bytesOf(disk, "wal/space");
 }
 
 t.test("replaying twice is replaying once", async (t) => {
@@ -157,7 +151,7 @@ t.test("policies: when the redo log is written and synced", async (t) => {
   t.match(one, { atCommit: "synced", found: ["value", "value"] });
   t.match(two, { atCommit: "written", soon: "written", found: ["value", undefined] });
   for (const { log } of [zero, one, two]) {
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await turns();
     t.equal(log.durable, log.appended, "and all of it is synced once a second");
   }
 });

@@ -1,7 +1,9 @@
 /**
- * Everything a keyspace holds, as sorted lines of text: two keyspaces with the same contents give the same lines.
+ * Everything a keyspace holds, as sorted lines of text: two keyspaces with the same contents give the same lines. And all that
+ * a file holds.
  */
 import type { Bytes } from "../../common/bytes.ts";
+import type { Disk } from "../../common/disk/disk.ts";
 import { type Database, type Keyspace, Type } from "../../common/keyspace/keyspace.ts";
 import { quote } from "./replies.ts";
 
@@ -30,4 +32,13 @@ function shownValue(database: Database, key: Bytes): string {
   const pairs: string[] = [];
   database.hashes.each(key, (field, value) => pairs.push(`${quote(field)}: ${quote(value)}`));
   return `{${pairs.sort().join(", ")}}`;
+}
+
+/** A file. */
+export function bytesOf(disk: Disk, path: string): Buffer {
+  const file = disk.open(path, "read");
+  const bytes = Buffer.alloc(file.size());
+  file.read(0, bytes);
+  file.close();
+  return bytes;
 }

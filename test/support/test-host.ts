@@ -31,3 +31,8 @@ export class TestHost implements Host {
 
   trace(): void {}
 }
+
+/** So many turns of the event loop: what the in-memory disk does in the background has ended. */
+export async function turns(count = 1): Promise<void> {
+  for (; count > 0; count--) await new Promise<void>((resolve) => setImmediate(resolve));
+}

@@ -1,8 +1,9 @@
 /** kv-wal engines for tests: on a disk in memory, small pools and logs. */
-import type { Call } from "../../common/command/call.ts";
+import { type Call, Effects } from "../../common/command/call.ts";
 import { DirectiveConfig } from "../../common/config.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import { MemoryDisk } from "../../common/disk/memory-disk.ts";
+import { NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../../common/server/directives.ts";
 import { WAL_DIRECTIVES } from "../../kv-wal/directives.ts";
 import { createWalEngine, type WalEngine } from "../../kv-wal/engine.ts";
@@ -46,4 +47,11 @@ export function runOn(engine: WalEngine, effects: Call["effects"], change: () =>
   const transaction = engine.end();
   if (transaction !== undefined) engine.stage(transaction, 1);
   effects.clear();
+}
+
+/** SET as a transaction of its own, not settled. */
+export function stageSet(engine: WalEngine, key: string, value: string): void {
+  const effects = new Effects();
+  effects.push(0, ["SET", key, value]);
+  runOn(engine, effects, () => engine.keyspace.databases[0]!.strings.set(key, value, NO_EXPIRY));
 }

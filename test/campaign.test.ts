@@ -63,7 +63,7 @@ t.test("a campaign that is killed twice and gone on with ends as one that was no
     readonly digests: number;
   };
   t.ok(saved.chunks.length > 0, `${saved.chunks.length} chunks were saved`);
-  const enough = saved.digests + 250;
+  const enough = saved.digests + 100;
   const limited = [...args, "--campaign", String(enough)];
   t.equal(twolog(...limited, "--state", state, "--json", resumed).status, 0);
   t.equal(twolog(...limited, "--workers", "1", "--json", whole).status, 0);

@@ -6,11 +6,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { CLAIMS } from "../compare/claims/all.ts";
-import { type Case, type Judged, judgeClaim } from "../compare/claims/claim.ts";
+import { type Case, type Claim, judgeClaim } from "../compare/claims/claim.ts";
 import type { Column } from "../compare/originals/crash-columns.ts";
 import { findingsOf } from "../compare/originals/explanations.ts";
 import { ONE_CHANGE, observeCells, shownText } from "../compare/originals/observed-cells.ts";
-import { observeClaims, SCENARIOS } from "../compare/originals/observed-claims.ts";
+import { observeClaims } from "../compare/originals/observed-claims.ts";
 import { runOriginals } from "../compare/originals/originals.ts";
 import { ownEngine } from "../compare/originals/own-engine.ts";
 import { recordRun } from "../compare/originals/recorded-run.ts";
@@ -61,23 +61,27 @@ t.test("kv-wal, recorded by strace like the originals, shows every measured cell
 });
 
 t.test("claims on the installed originals: what they show, and that a deviation is told", async (t) => {
-  const judged: Judged[] = [];
-  for (const claim of CLAIMS.filter(({ id }) => id in SCENARIOS)) judged.push(await judgeClaim(claim, { real: false }));
-  for (const { claim, cases } of judged) {
-    const known = new Set(cases.map(({ when }) => when));
-    const unknown = Object.keys(SCENARIOS[claim.id] ?? {}).filter((when) => !known.has(when));
-    t.same(unknown, [], `${claim.id}: every scenario has the name of a case`);
-  }
-  const zeros = judged.find(({ claim }) => claim.id === "A13") as Judged;
+  const zeros = await judgeClaim(CLAIMS.find(({ id }) => id === "A13") as Claim, { real: false });
   const [seen] = await observeClaims([zeros], () => {});
   t.same(
     seen?.cases.map(({ original }) => original),
-    ["refused", "refused"],
+    [{ shows: "refused" }, { shows: "refused" }],
   );
   t.same(seen?.deviations, []);
-  const [first] = zeros.cases as [Case];
-  const [bent] = await observeClaims([{ ...zeros, cases: [{ ...first, measured: "1 2 3" }] }], () => {});
-  t.match(bent?.deviations, [/the installed original, behind a whole command: shows "refused", "1 2 3" was measured/]);
+  const [first, second] = zeros.cases as [Case, Case];
+  const [bent] = await observeClaims([{ ...zeros, cases: [{ ...first, measured: "1 2 3" }, second] }], () => {});
+  t.same(bent?.deviations, ['the installed original, behind a whole command: shows "refused", "1 2 3" was measured']);
+  const [renamed] = await observeClaims([{ ...zeros, cases: [{ ...first, when: "elsewhere" }, second] }], () => {});
+  t.match(renamed?.deviations, [
+    /elsewhere: shows "the scenario broke: nobody looks, and nobody says why not"/,
+    /no case is called "behind a whole command", and a scenario is/,
+  ]);
+  const [unseen] = await observeClaims(
+    [await judgeClaim(CLAIMS.find(({ id }) => id === "A3") as Claim, { real: false })],
+    () => {},
+  );
+  for (const { original } of unseen?.cases ?? []) t.match(original, { unseen: /its order cannot be reversed/ });
+  t.same(unseen?.deviations, [], "what cannot be seen says why, and is no deviation");
 });
 
 function column(crash: "kill" | "power", more: Partial<Column> = {}): Column {

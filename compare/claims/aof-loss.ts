@@ -84,8 +84,9 @@ function alwaysLoadCase(crash: CrashKind): Case {
     const loss = lossAt(stage, sent, crash, index + 1, event.ms);
     if (loss.writes > worst.writes) worst = loss;
   }
-  const name = `under load, ${crash === "kill" ? "killed" : "power loss"} at each of ${stage.events.length} events`;
-  return aofCase(name, "nothing lost", "nothing lost", worst.writes === 0 ? "nothing lost" : `lost ${lossText(worst)}`);
+  const name = `under load, ${crash === "kill" ? "killed" : "power loss"} at each event`;
+  const observed = worst.writes === 0 ? "nothing lost" : `lost ${lossText(worst)}`;
+  return aofCase(name, "nothing lost", "nothing lost", observed, { figure: `${stage.events.length} events` });
 }
 
 function noSyncCase(crash: CrashKind, due: string): Case {

@@ -11,15 +11,16 @@ const ALWAYS = policyOf("aof", "always");
 const EVERYSEC = policyOf("aof", "everysec");
 const LOG_FIRST: StageOptions = { create: (_name, host, config) => createAofBeforeMemory(host, config) };
 
-/** The steps of a write between two moments, in order, repetitions left out: "apply append write". */
-function stepsBetween(stage: Stage, from: number, to: number): string {
+/** The steps of a write between two moments, in order, repetitions left out: those before the first write, and the others. */
+function stepsBetween(stage: Stage, from: number, to: number): [memory: string, disk: string] {
   const names: string[] = [];
   for (const event of stage.events.slice(from, to)) {
     if (event.kind !== "step") continue;
     const name = event.step.slice(event.step.indexOf(".") + 1);
     if (!names.includes(name)) names.push(name);
   }
-  return names.join(" → ");
+  const written = names.indexOf("write");
+  return [names.slice(0, written).join(" → "), names.slice(written).join(" → ")];
 }
 
 function countSteps(stage: Stage, from: number, step: string): number {
@@ -123,12 +124,14 @@ export const AOF_ORDER_CLAIMS: readonly Claim[] = [
     run() {
       const { stage, from, sent } = oneTurn(ALWAYS);
       const last = Math.max(...sent.map(({ answeredAt }) => answeredAt ?? Number.POSITIVE_INFINITY));
-      const order = `${stepsBetween(stage, from, last)} → reply`;
+      const [memory, disk] = stepsBetween(stage, from, last);
       const counts = `${countSteps(stage, from, "aof.write")} write, ${countSteps(stage, from, "aof.fsync")} fsync, 3 replies`;
       const right = "apply → append → write → fsync → reply";
+      const onDisk = "write → fsync → reply";
       const during = "reply after write";
       return [
-        aofCase("always", right, right, order),
+        aofCase("always", right, right, `${memory} → ${disk} → reply`),
+        aofCase("always, on disk", onDisk, onDisk, `${disk} → reply`),
         aofCase("always, the three of one turn", "1 write, 1 fsync, 3 replies", "1 write, 1 fsync, 3 replies", counts),
         aofCase("everysec, a background fsync running", during, "reply before write", replyDuringSlowSync()),
       ];

@@ -6,52 +6,56 @@ import { type CreateEngine, createEngine } from "../engines.ts";
 import { createNamedBeforeSealed } from "../orders/named-before-sealed.ts";
 import { policyOf } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
+import {
+  DAMAGE_TO_ONE,
+  DAMAGE_TO_TWO,
+  type Damage,
+  FIRST_INCREMENT,
+  type HarmedFiles,
+  LAST_COMMAND_TORN,
+  MANIFEST,
+  THREE_KEYS,
+  ZEROS_AT_END,
+} from "./aof-damage.ts";
 import { aofCase, type Case, type Claim } from "./claim.ts";
 import { bytesOf, Stage, syncsOf } from "./stage.ts";
 
 const ALWAYS = policyOf("aof", "always");
-const INCREMENT = "appendonlydir/appendonly.aof.1.incr.aof";
 
-/** Three keys, the last two in a transaction; the disk afterwards. */
-function threeKeys(): { stage: Stage; disk: MemoryDisk } {
+function harmedFiles(disk: MemoryDisk): HarmedFiles {
+  return {
+    read: (path) => Buffer.from(bytesOf(disk, path), "latin1"),
+    write(path, bytes) {
+      const file = disk.open(path, "update");
+      file.truncate(0);
+      file.write(0, bytes);
+      file.close();
+    },
+    remove: (path) => disk.remove(path),
+  };
+}
+
+/** What the next start shows of three keys after something happened to their file. */
+function afterDamage(damage: Damage, loadTruncated = "yes"): string {
   const stage = new Stage(ALWAYS);
-  for (const words of [["SET", "a", "1"], ["MULTI"], ["SET", "b", "2"], ["SET", "c", "3"], ["EXEC"]])
-    stage.ask(...words);
-  return { stage, disk: stage.disk("kill", stage.now) };
-}
-
-/** Replaces the bytes of a file. */
-function rewriteFile(disk: MemoryDisk, path: string, change: (bytes: Buffer) => Buffer): void {
-  const bytes = change(Buffer.from(bytesOf(disk, path), "latin1"));
-  const file = disk.open(path, "update");
-  file.truncate(0);
-  file.write(0, bytes);
-  file.close();
-}
-
-/** What the next start shows of a, b, c after something happened to the file. */
-function afterDamage(change: (bytes: Buffer) => Buffer, loadTruncated = "yes"): string {
-  const { stage, disk } = threeKeys();
-  rewriteFile(disk, INCREMENT, change);
+  for (const words of THREE_KEYS) stage.ask(...words);
+  const disk = stage.disk("kill", stage.now);
+  damage(harmedFiles(disk));
   const life = Stage.reopen(stage, disk, { directives: { "aof-load-truncated": loadTruncated } });
-  if (typeof life === "string") return "refused";
-  return ["a", "b", "c"].map((key) => life.ask("GET", key) ?? "-").join(" ");
+  return typeof life === "string" ? "refused" : valuesOf(life, ["a", "b", "c"]);
 }
 
-function changed(bytes: Buffer, text: string, by: string): Buffer {
-  const at = bytes.indexOf(text);
-  if (at < 0) throw new Error(`there is no ${text} in the file`);
-  return Buffer.concat([bytes.subarray(0, at), Buffer.from(by, "latin1"), bytes.subarray(at + text.length)]);
+function valuesOf(life: Stage, keys: readonly string[]): string {
+  return keys.map((key) => life.ask("GET", key) ?? "-").join(" ");
 }
 
 /** Never at the same moment as the timer of the server: a write would wait for its fsync (A6). */
 const WRITE_EVERY_MS = 70;
-const LAST_VALUE = "$1\r\n3\r\n";
 
 /** A load on a disk that fails once: how it went on, and whether every acknowledged write is there afterwards. */
 function onFaultyDisk(policyName: string, fault: Omit<Fault, "nth">): { then: string; kept: boolean; told: number } {
   const policy = policyOf("aof", policyName);
-  const isIncrement = (path: string): boolean => path === INCREMENT;
+  const isIncrement = (path: string): boolean => path === FIRST_INCREMENT;
   // Behind what the start does; the fault stays, as a full or broken disk does.
   const full: Fault = {
     path: isIncrement,
@@ -94,33 +98,13 @@ function faultCase(
 
 const KEPT = "every acknowledged write is there";
 
-/** The file with so many zero bytes at its end, behind a torn command or a whole one. */
-function zeroTail(torn: boolean): string {
-  return afterDamage((bytes) => {
-    const whole = torn ? bytes.subarray(0, bytes.length - 20) : bytes;
-    return Buffer.concat([whole, Buffer.alloc(4096)]);
-  });
-}
-
-const SECOND = "appendonlydir/appendonly.aof.2.incr.aof";
-const MANIFEST = "appendonlydir/appendonly.aof.manifest";
-
 /** Slow enough for what a scenario does to come before the rewrite's end; idle work goes on with it every 100 ms. */
 const SLOW_REWRITE = { "rdb-key-save-delay": "100000000" } as const;
 
 /** A rewrite has begun: a, b and c are in the first increment, d in the second. Without our lines the manifest is Redis's. */
 function inRewrite(withSeals: boolean): { stage: Stage; disk: MemoryDisk } {
   const stage = new Stage(ALWAYS, { directives: SLOW_REWRITE });
-  for (const words of [
-    ["SET", "a", "1"],
-    ["MULTI"],
-    ["SET", "b", "2"],
-    ["SET", "c", "3"],
-    ["EXEC"],
-    ["BGREWRITEAOF"],
-  ]) {
-    stage.ask(...words);
-  }
+  for (const words of [...THREE_KEYS, ["BGREWRITEAOF"]]) stage.ask(...words);
   stage.rest(20);
   stage.ask("SET", "d", "4");
   const disk = stage.disk("kill", stage.now);
@@ -130,17 +114,26 @@ function inRewrite(withSeals: boolean): { stage: Stage; disk: MemoryDisk } {
 
 /** The manifest as Redis writes it. */
 function withoutOurLines(disk: MemoryDisk): void {
-  rewriteFile(disk, MANIFEST, (bytes) => Buffer.from(bytes.toString("latin1").replace(/^#.*\n/gm, ""), "latin1"));
+  const files = harmedFiles(disk);
+  files.write(
+    MANIFEST,
+    Buffer.from(
+      files
+        .read(MANIFEST)
+        .toString("latin1")
+        .replace(/^#.*\n/gm, ""),
+      "latin1",
+    ),
+  );
 }
 
 /** What a start makes of harmed files: without our lines, as Redis; with them. */
-function harmed(when: string, measured: string, harm: (disk: MemoryDisk) => void): Case {
+function harmedCase(when: keyof typeof DAMAGE_TO_TWO, measured: string): Case {
   const [without, withSeals] = [false, true].map((seals) => {
     const { stage, disk } = inRewrite(seals);
-    harm(disk);
+    DAMAGE_TO_TWO[when](harmedFiles(disk));
     const life = Stage.reopen(stage, disk);
-    if (typeof life === "string") return "refused";
-    return ["a", "b", "c", "d"].map((key) => life.ask("GET", key) ?? "-").join(" ");
+    return typeof life === "string" ? "refused" : valuesOf(life, ["a", "b", "c", "d"]);
   }) as [string, string];
   if (without !== measured) return aofCase(`${when}, without our lines`, "refused", measured, without);
   const because = "twolog writes size and sum of finished files into lines of the manifest that Redis skips";
@@ -213,42 +206,16 @@ export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
     because:
       "a torn end is cut, or refused with aof-load-truncated no; damage before the end is refused; a changed value is not seen",
     run: () => [
-      aofCase(
-        "the file is whole",
-        "1 2 3",
-        "1 2 3",
-        afterDamage((bytes) => bytes),
-      ),
-      aofCase(
-        "its last command is torn",
-        "1 - -",
-        "1 - -",
-        afterDamage((bytes) => bytes.subarray(0, bytes.length - 3)),
-      ),
-      aofCase(
-        "EXEC is missing",
-        "1 - -",
-        "1 - -",
-        afterDamage((bytes) => bytes.subarray(0, bytes.length - 14)),
-      ),
-      aofCase(
-        "torn, aof-load-truncated no",
-        "1 - -",
-        "refused",
-        afterDamage((bytes) => bytes.subarray(0, bytes.length - 3), "no"),
-      ),
-      aofCase(
-        "a length in the middle is changed",
-        "1 2 3",
-        "refused",
-        afterDamage((bytes) => changed(bytes, "$1\r\na", "$7\r\na")),
-      ),
-      aofCase(
-        "a byte of a value is changed",
-        "1 2 3",
-        "1 2 9",
-        afterDamage((bytes) => changed(bytes, LAST_VALUE, "$1\r\n9\r\n")),
-      ),
+      ...(
+        [
+          ["the file is whole", "1 2 3", "1 2 3"],
+          ["its last command is torn", "1 - -", "1 - -"],
+          ["EXEC is missing", "1 - -", "1 - -"],
+          ["a length in the middle is changed", "1 2 3", "refused"],
+          ["a byte of a value is changed", "1 2 3", "1 2 9"],
+        ] as const
+      ).map(([when, claimed, measured]) => aofCase(when, claimed, measured, afterDamage(DAMAGE_TO_ONE[when]))),
+      aofCase("torn, aof-load-truncated no", "1 - -", "refused", afterDamage(LAST_COMMAND_TORN, "no")),
     ],
   },
   {
@@ -290,15 +257,17 @@ export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
     expected: "the zeros are cut",
     truth: "false",
     because: "Redis refuses to start (redis#5177)",
-    run: () => {
-      const better = { shows: "", because: "the zeros are cut, and recovery says so" };
-      return [
-        aofCase("behind a whole command", "1 2 3", "refused", zeroTail(false), {
-          better: { ...better, shows: "1 2 3" },
+    run: () =>
+      (
+        [
+          ["behind a whole command", "1 2 3"],
+          ["behind a torn command", "1 - -"],
+        ] as const
+      ).map(([when, shows]) =>
+        aofCase(when, shows, "refused", afterDamage(ZEROS_AT_END[when]), {
+          better: { shows, because: "the zeros are cut, and recovery says so" },
         }),
-        aofCase("behind a torn command", "1 - -", "refused", zeroTail(true), { better: { ...better, shows: "1 - -" } }),
-      ];
-    },
+      ),
   },
   {
     id: "A14",
@@ -323,36 +292,17 @@ export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
     expected: "refused",
     truth: "holds only if",
     because: "the manifest has no size and no checksum: a cut between two commands cannot be seen",
-    run: () => {
-      const cut = (length: (bytes: Buffer) => number) => (disk: MemoryDisk) =>
-        rewriteFile(disk, INCREMENT, (bytes) => bytes.subarray(0, length(bytes)));
-      return [
-        harmed("the first increment is missing", "refused", (disk) => disk.remove(INCREMENT)),
-        harmed(
-          "it is cut inside a command",
-          "refused",
-          cut((bytes) => bytes.length - 30),
-        ),
-        harmed(
-          "it is cut between two commands",
-          "1 - - 4",
-          cut((bytes) => bytes.indexOf("*1\r\n$5\r\nMULTI")),
-        ),
-        harmed(
-          "it is empty",
-          "- - - 4",
-          cut(() => 0),
-        ),
-        harmed("a byte of a value in it is changed", "1 2 9 4", (disk) =>
-          rewriteFile(disk, INCREMENT, (bytes) => changed(bytes, LAST_VALUE, "$1\r\n9\r\n")),
-        ),
-        harmed("the manifest has lost its line", "- - - 4", (disk) =>
-          rewriteFile(disk, MANIFEST, (bytes) =>
-            Buffer.from(bytes.toString("latin1").replace(/file .*\.1\.incr\.aof .*\n/, ""), "latin1"),
-          ),
-        ),
-        harmed("the second increment is missing", "refused", (disk) => disk.remove(SECOND)),
-      ];
-    },
+    run: () =>
+      (
+        [
+          ["the first increment is missing", "refused"],
+          ["it is cut inside a command", "refused"],
+          ["it is cut between two commands", "1 - - 4"],
+          ["it is empty", "- - - 4"],
+          ["a byte of a value in it is changed", "1 2 9 4"],
+          ["the manifest has lost its line", "- - - 4"],
+          ["the second increment is missing", "refused"],
+        ] as const
+      ).map(([when, measured]) => harmedCase(when, measured)),
   },
 ];

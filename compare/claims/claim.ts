@@ -32,9 +32,12 @@ export interface Case {
   readonly figure?: string;
   /** The cell of the measured matrix that it is, and what words it makes of one. */
   readonly cell?: { readonly cell: Cell; readonly text: (policy: Policy, outcome: Outcome) => string };
-  /** What the installed original shows, with --originals; undefined: it was not asked. */
-  readonly original?: string;
+  /** With --originals; undefined: it was not asked, or is not installed. */
+  readonly original?: Sighting;
 }
+
+/** What an installed original shows of a case; or why that cannot be seen. */
+export type Sighting = { readonly shows: string; readonly figure?: string } | { readonly unseen: string };
 
 /** A case of kv-aof, simulated unless said otherwise. */
 export function aofCase(

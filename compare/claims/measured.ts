@@ -12,6 +12,9 @@
  */
 import { type CrashKind, type EngineName, type Policy, policyOf } from "../policy.ts";
 
+/** Of the programs that were measured. */
+export const MEASURED_VERSIONS: Readonly<Record<EngineName, string>> = { aof: "7.0.15", wal: "10.11.19" };
+
 const MEASURED: Readonly<Record<string, string>> = {
   "aof always kill": "R0:.-O R1:.-N R2:.-N R3:A-N",
   "aof always power": "R0:.-O R1:.-O R2:.-N R3:A-N",

@@ -94,6 +94,7 @@ export function detailLines({ claim, cases, measured, observed, onlyIf, deviatio
     add("better", because);
   }
   if (claim.notShown !== undefined) add("not shown", claim.notShown);
+  for (const [reason, names] of unseenOf(cases)) add("unseen", `on the original: ${reason} (${shortList(names)})`);
   for (const deviation of deviations) add("DEVIATES", deviation);
   return [...lines, ""];
 }
@@ -114,13 +115,27 @@ function groups(cases: readonly Case[]): string[][] {
   return [against.slice(0, CASES_SHOWN).map(caseLine), [`  … and ${kept} cases as the document says`]];
 }
 
+/** Cases that cannot be seen on the original, by the reason. */
+function unseenOf(cases: readonly Case[]): Map<string, string[]> {
+  const reasons = new Map<string, string[]>();
+  for (const { original, when } of cases) {
+    if (original === undefined || "shows" in original) continue;
+    reasons.set(original.unseen, [...(reasons.get(original.unseen) ?? []), when]);
+  }
+  return reasons;
+}
+
 function caseLine({ engine, when, claimed, measured, observed, how, figure, original }: Case): string {
   const sign = claimed === observed ? "+" : "-";
   const truth = measured === observed ? "as measured" : `measured: ${measured}`;
-  const here =
-    original === undefined ? "" : original === measured ? ", and here on the original" : `, here: ${original}`;
+  const here = original !== undefined && "shows" in original ? hereText(measured, original) : "";
   const more = [how === "simulated" ? "" : how, figure ?? ""].filter((text) => text !== "").join(", ");
   return `${sign} ${engine}, ${when}: ${observed} (${truth}${here}${more === "" ? "" : `; ${more}`})`;
+}
+
+function hereText(measured: string, { shows, figure = "" }: { shows: string; figure?: string }): string {
+  const text = shows === measured ? ", and here on the original" : `, here: ${shows}`;
+  return figure === "" ? text : `${text}: ${figure}`;
 }
 
 /** How many claims hold, and how many say less than they seem to. */
@@ -133,12 +148,15 @@ export function summaryText(judged: readonly Judged[]): string {
   const notShown = count(({ cases }) => cases.length === 0);
   const partly = count(({ claim, cases }) => cases.length > 0 && claim.notShown !== undefined);
   const cases = judged.reduce((sum, one) => sum + one.cases.length, 0);
-  const seen = judged.flatMap((one) => one.cases).filter(({ original }) => original !== undefined);
+  const sightings = judged.flatMap((one) => one.cases.flatMap(({ original }) => original ?? []));
+  const seen = sightings.filter((one) => "shows" in one).length;
   const deviating = count(({ deviations }) => deviations.length > 0);
   return [
     `${judged.length} claims, ${cases} cases: ${verdicts.join(", ")}`,
     `${notShown} not shown, ${partly} not in every part`,
-    ...(seen.length === 0 ? [] : [`${seen.length} cases observed on the installed originals, too`]),
+    ...(sightings.length === 0
+      ? []
+      : [`${seen} cases observed on the installed originals, too; ${sightings.length - seen} say why not`]),
     deviating === 0 ? "every case shows what was measured, or the stated improvement" : `${deviating} DEVIATE`,
   ].join("; ");
 }

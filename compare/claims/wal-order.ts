@@ -107,9 +107,16 @@ export const WAL_ORDER_CLAIMS: readonly Claim[] = [
       const both = "prepare → redo-write → redo-sync → binlog-write → binlog-sync → commit → reply";
       const commit = ["wal.prepare", "wal.redo-write", "wal.redo-sync", "wal.binlog-write", "wal.binlog-sync"] as const;
       const last = ["wal.commit", "wal.reply"] as const;
+      const outside = "redo-write → redo-sync → binlog-write → binlog-sync → reply → page-write";
       return [
         walCase("1/1, one SET", right, right, orderOf(stage, write.sentAt, steps)),
         walCase("1/1, its commit", both, both, orderOf(stage, write.sentAt, [...commit, ...last])),
+        walCase(
+          "1/1, on disk",
+          outside,
+          outside,
+          orderOf(stage, write.sentAt, [...commit.slice(1), "wal.reply", "wal.page-write"]),
+        ),
       ];
     },
   },

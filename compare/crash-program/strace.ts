@@ -30,8 +30,8 @@ export interface RecordPlan {
   readonly acknowledgedBy?: "lines" | "replies";
   /** The program's standard input stays open until it ends; without it, it is empty. */
   readonly keepInput?: boolean;
-  /** The program is killed when a thread of it enters this system call for the n-th time. */
-  readonly killAt?: { readonly call: string; readonly nth: number };
+  /** What strace does to the program's calls: "fdatasync:signal=KILL:when=3". */
+  readonly inject?: string;
   /** Takes what the program prints, while it runs. */
   readonly onOutput?: (text: string) => void;
 }
@@ -78,7 +78,7 @@ export function startRecording(plan: RecordPlan): Recorder {
     ...["-f", "-y", "-xx", "-ttt", "-T", "-s", String(STRING_BYTES_MAX), "-o", trace, "-e", "signal=none"],
     ...["-e", `trace=${calls}`, "-e", `raw=${RAW_CALLS}`],
     // strace injects nothing into calls that it lets seccomp choose.
-    plan.killAt === undefined ? "--seccomp-bpf" : `--inject=${plan.killAt.call}:signal=KILL:when=${plan.killAt.nth}`,
+    plan.inject === undefined ? "--seccomp-bpf" : `--inject=${plan.inject}`,
   ];
   const child = spawn("strace", [...options, "--", plan.command, ...plan.args], {
     cwd: plan.cwd,

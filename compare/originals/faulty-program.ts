@@ -1,19 +1,17 @@
-/** A program on a disk that fails, as the program sees it: strace answers chosen calls to one file with an error. */
+/** A program on a disk that fails or is slow, as the program sees it: strace interferes with chosen calls to one file. */
 import { childOf } from "../crash-program/strace.ts";
 import { type RunningProcess, run } from "./server.ts";
 
 export interface CallFault {
   readonly call: "write" | "pwrite64" | "fdatasync" | "fsync";
-  readonly error: "EIO" | "ENOSPC";
-  /** Of the calls of a thread to this file those that fail, as strace counts them: "5", "5+". */
-  readonly when: string;
   readonly path: string;
+  /** What happens to the call, in strace's words: "error=EIO:when=5+" (numbers of one thread's calls to this file). */
+  readonly effect: string;
 }
 
 /** Starts it. Only its calls to that file are looked at. */
-export function runFaulty(command: string, args: readonly string[], fault: CallFault): RunningProcess {
-  const { call, error, when, path } = fault;
-  const inject = [`--trace=${call}`, `--inject=${call}:error=${error}:when=${when}`];
+export function runFaulty(command: string, args: readonly string[], { call, path, effect }: CallFault): RunningProcess {
+  const inject = [`--trace=${call}`, `--inject=${call}:${effect}`];
   return run("strace", ["-f", "-qq", "-o", "/dev/null", "-P", path, ...inject, "--", command, ...args]);
 }
 

@@ -17,7 +17,7 @@ import type { Policy } from "../policy.ts";
 import { makeFolder } from "../server-process.ts";
 import { committedIn } from "./binlog-count.ts";
 import { isWriteReply, MysqlClient } from "./mysql-client.ts";
-import { type CrashedServer, type Restarted, restartProgram, run, whenReady } from "./server.ts";
+import { type CrashedServer, type OriginalServer, type Restarted, restartProgram, run, whenReady } from "./server.ts";
 
 const TABLE = "CREATE TABLE twolog.entries (k VARBINARY(64) PRIMARY KEY, v VARBINARY(8000)) ENGINE=InnoDB";
 const FILES = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:10M:autoextend"];
@@ -32,13 +32,18 @@ export function mariadbVersion(): string | undefined {
 function argsFor(folder: string, policy: Policy): string[] {
   const [flush = "1", syncBinlog = "1"] = policy.name.split("/");
   return [
-    ...["--no-defaults", "--user=root", `--datadir=${folder}`, `--socket=${folder}.sock`, `--pid-file=${folder}.pid`],
+    ...["--no-defaults", ...asRoot(), `--datadir=${folder}`, `--socket=${folder}.sock`, `--pid-file=${folder}.pid`],
     ...[`--tmpdir=${makeTemporary(folder)}`, "--skip-networking", "--skip-grant-tables", "--performance-schema=0"],
     ...["--innodb-use-native-aio=0", "--innodb-flush-method=fsync", "--innodb-buffer-pool-size=8M", ...FILES],
     ...["--innodb-buffer-pool-dump-at-shutdown=0", "--innodb-buffer-pool-load-at-startup=0"],
     ...[`--innodb-flush-log-at-trx-commit=${flush}`, `--sync-binlog=${syncBinlog}`],
     ...["--log-bin=binlog", "--binlog-format=ROW", "--server-id=1"],
   ];
+}
+
+/** mariadbd does not run as root without being told to, and knows no other user's name. */
+function asRoot(): string[] {
+  return process.getuid?.() === 0 ? ["--user=root"] : [];
 }
 
 function makeTemporary(folder: string): string {
@@ -54,7 +59,7 @@ export async function makeMariadbTemplate(): Promise<string> {
     "mariadb-install-db",
     [
       "--no-defaults",
-      "--user=root",
+      ...asRoot(),
       `--datadir=${folder}`,
       "--auth-root-authentication-method=normal",
       "--skip-test-db",
@@ -76,8 +81,13 @@ export async function makeMariadbTemplate(): Promise<string> {
   return folder;
 }
 
-export function mariadbServer(policy: Policy, version: string, template: string): CrashedServer {
-  const commandFor = (folder: string) => ({ command: "mariadbd", args: argsFor(folder, policy) });
+export function mariadbServer(
+  policy: Policy,
+  version: string,
+  template: string,
+  more: readonly string[] = [],
+): OriginalServer {
+  const commandFor = (folder: string) => ({ command: "mariadbd", args: [...argsFor(folder, policy), ...more] });
   return {
     name: `mariadbd ${version}`,
     policy,
@@ -96,6 +106,7 @@ export function mariadbServer(policy: Policy, version: string, template: string)
       };
     },
     isWriteReply,
+    with: (...extra) => mariadbServer(policy, version, template, [...more, ...extra]),
     restart: (image, links, workFolder) => restartMariadb(commandFor, image, links, join(workFolder, "mariadb")),
   };
 }

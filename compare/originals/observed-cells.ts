@@ -22,10 +22,12 @@ export interface ObservedCell {
 
 /** The once-a-second work of a server with nothing to do is over by then. */
 const QUIET_MS = 3200;
-const INCREMENT = /\.incr\.aof$/;
+export const INCREMENT = /\.incr\.aof$/;
 /** The logs of MariaDB and of kv-wal. */
 export const REDO = /^(ib_logfile0|wal\/redo\.\d+)$/;
 export const BINLOG = /^(wal\/)?binlog\.\d+$/;
+/** Of the workload's table in MariaDB. */
+export const PAGES = /^twolog\/entries\.ibd$/;
 /** What is recorded for the cells. */
 export const ONE_CHANGE: Load = { writes: 1, gapMs: 0, restMs: QUIET_MS, earlier: "OLD" };
 

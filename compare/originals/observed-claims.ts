@@ -1,42 +1,56 @@
 /**
- * `twolog compare --claims --originals`: the claims' cases on the installed redis-server and mariadbd, where they can be seen
- * from outside. A cell of the measured matrix is rebuilt from a recording (observed-cells.ts); other cases have a scenario of
- * their own (redis-claims.ts, mariadb-claims.ts), named as the case is. What goes on in a server's memory, and orders that the
- * originals do not have, cannot be seen, and those cases stay without an observation.
+ * `twolog compare --claims --originals`: the claims' cases on the installed redis-server and mariadbd. A cell of the measured
+ * matrix is rebuilt from a recording (observed-cells.ts); other cases have a scenario of their own (redis-claims.ts and its
+ * neighbours), named as the case is. What goes on in a server's memory, and orders that the originals do not have, cannot be
+ * seen: unseen.ts says why, case by case. A case with neither is a deviation.
  */
-import type { Case, Judged } from "../claims/claim.ts";
+import type { Case, Judged, Sighting } from "../claims/claim.ts";
 import type { Outcome } from "../claims/measured.ts";
 import { POLICIES, type Policy } from "../policy.ts";
 import { Progress } from "../progress.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import { type InstalledOriginals, installedOriginals } from "./installed.ts";
-import { MARIADB_SCENARIOS } from "./mariadb-claims.ts";
+import { MARIADB_BINLOG_SCENARIOS } from "./mariadb-binlog-claims.ts";
+import { MARIADB_COMMIT_SCENARIOS } from "./mariadb-commit-claims.ts";
+import { MARIADB_FAULT_SCENARIOS } from "./mariadb-fault-claims.ts";
+import { MARIADB_LOG_SCENARIOS } from "./mariadb-log-claims.ts";
+import { MARIADB_PAGE_SCENARIOS } from "./mariadb-page-claims.ts";
 import { type ObservedCell, ONE_CHANGE, observeCells, shownText } from "./observed-cells.ts";
-import { type RecordedRun, recordRun } from "./recorded-run.ts";
+import { type Load, type RecordedRun, recordRun } from "./recorded-run.ts";
 import { REDIS_SCENARIOS } from "./redis-claims.ts";
-import type { CrashedServer } from "./server.ts";
+import { REDIS_LOAD_SCENARIOS } from "./redis-load-claims.ts";
+import { REDIS_REWRITE_SCENARIOS } from "./redis-rewrite-claims.ts";
+import { type Scenarios, Unseen } from "./scenario.ts";
+import type { OriginalServer } from "./server.ts";
+import { whyUnseen } from "./unseen.ts";
 
-/** What a scenario may use. */
-export interface Observing {
-  /** An empty folder of its own. */
-  readonly folder: string;
-  /** One change on a quiet server with this policy, recorded. */
-  recorded(policyName: string): Promise<RecordedRun>;
-  /** The installed program with this policy. */
-  server(policyName: string): CrashedServer;
-}
+const SCENARIOS: Scenarios = {
+  ...REDIS_SCENARIOS,
+  ...REDIS_LOAD_SCENARIOS,
+  ...REDIS_REWRITE_SCENARIOS,
+  ...MARIADB_COMMIT_SCENARIOS,
+  ...MARIADB_FAULT_SCENARIOS,
+  ...MARIADB_LOG_SCENARIOS,
+  ...MARIADB_PAGE_SCENARIOS,
+  ...MARIADB_BINLOG_SCENARIOS,
+};
 
-/** By claim, and by what the case calls itself: answers in the words of the case. */
-export type Scenarios = Readonly<Record<string, Readonly<Record<string, (observing: Observing) => Promise<string>>>>>;
-
-export const SCENARIOS: Scenarios = { ...REDIS_SCENARIOS, ...MARIADB_SCENARIOS };
+/** Most scenarios wait for what a server does once a second, or for its disk. */
+const AT_ONCE = 3;
+/** A recording that is not of what a scenario asks for is made again. */
+const ATTEMPTS = 3;
 
 /** Adds to each case what the installed original shows; and to the deviations, where it is not what was measured. */
 export async function observeClaims(judged: readonly Judged[], print: (line: string) => void): Promise<Judged[]> {
   const observer = new Observer(await installedOriginals(policiesOf(judged)));
   for (const reason of observer.missing) print(`${reason}: not observed`);
+  for (const version of observer.others) print(version);
   const results: Judged[] = [];
-  for (const one of judged) results.push(await observer.claim(one));
+  const left = judged.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, one] of left) results[index] = await observer.claim(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
   observer.end();
   return results;
 }
@@ -49,14 +63,16 @@ function policiesOf(judged: readonly Judged[]): Policy[] {
 
 class Observer {
   readonly missing: readonly string[];
+  readonly others: readonly string[];
   readonly #originals: InstalledOriginals["servers"];
-  readonly #runs = new Map<Policy, Promise<RecordedRun>>();
-  readonly #cells = new Map<Policy, Promise<readonly ObservedCell[]>>();
+  /** What was made once, by its name. */
+  readonly #known = new Map<string, Promise<unknown>>();
   readonly #progress = new Progress(0);
 
-  constructor({ servers, missing }: InstalledOriginals) {
+  constructor({ servers, missing, others }: InstalledOriginals) {
     this.#originals = servers;
     this.missing = missing;
+    this.others = others;
   }
 
   end(): void {
@@ -64,37 +80,55 @@ class Observer {
   }
 
   async claim(judged: Judged): Promise<Judged> {
+    const { claim } = judged;
     const cases: Case[] = [];
     const deviations = [...judged.deviations];
     for (const one of judged.cases) {
-      this.#progress.advance(0, `${judged.claim.id} on the originals: ${one.when}`);
-      const original = await this.#observe(judged.claim.id, one);
+      this.#progress.advance(0, `${claim.id} on the originals: ${one.when}`);
+      const original = await this.#sighting(claim.id, one);
       cases.push(original === undefined ? one : { ...one, original });
-      if (original !== undefined && original !== one.measured)
-        deviations.push(`the installed original, ${one.when}: shows "${original}", "${one.measured}" was measured`);
+      if (original !== undefined && "shows" in original && original.shows !== one.measured) {
+        const { shows } = original;
+        deviations.push(`the installed original, ${one.when}: shows "${shows}", "${one.measured}" was measured`);
+      }
     }
+    const names = new Set(cases.map(({ when }) => when));
+    const lost = Object.keys(SCENARIOS[claim.id] ?? {}).filter((when) => names.size > 0 && !names.has(when));
+    deviations.push(...lost.map((when) => `no case is called "${when}", and a scenario is`));
     return { ...judged, cases, deviations };
   }
 
-  async #observe(id: string, { engine, when, cell }: Case): Promise<string | undefined> {
-    const scenario = SCENARIOS[id]?.[when];
-    const isInstalled = [...this.#originals.keys()].some((policy) => `kv-${policy.engine}` === engine);
+  async #sighting(id: string, one: Case): Promise<Sighting | undefined> {
+    const isInstalled = [...this.#originals.keys()].some((policy) => `kv-${policy.engine}` === one.engine);
     if (!isInstalled) return undefined;
-    if (cell !== undefined) {
-      const observed = (await this.#cellsOf(cell.cell.policy)).find((found) => found.cell === cell.cell);
-      if (observed?.outcome === undefined) return shownText(cell.cell, undefined);
-      return cell.text(cell.cell.policy, observed.outcome satisfies Outcome);
+    const unseen = whyUnseen(id, one.when);
+    if (unseen !== undefined) return { unseen };
+    try {
+      return one.cell === undefined ? await this.#play(id, one) : { shows: await this.#cell(one.cell) };
+    } catch (error) {
+      if (error instanceof Unseen) return { unseen: error.message };
+      return { shows: `the scenario broke: ${error instanceof Error ? error.message : String(error)}` };
     }
-    if (scenario === undefined) return undefined;
+  }
+
+  async #cell({ cell, text }: NonNullable<Case["cell"]>): Promise<string> {
+    const observed = (await this.#cellsOf(cell.policy)).find((found) => found.cell === cell);
+    if (observed?.outcome === undefined) return shownText(cell, undefined);
+    return text(cell.policy, observed.outcome satisfies Outcome);
+  }
+
+  async #play(id: string, { engine, when }: Case): Promise<Sighting> {
+    const scenario = SCENARIOS[id]?.[when];
+    if (scenario === undefined) throw new Error("nobody looks, and nobody says why not");
     const folder = makeFolder();
     try {
-      return await scenario({
+      const seen = await scenario({
         folder,
-        recorded: (name) => this.#recorded(this.#policy(engine, name)),
+        recorded: (name, load, isGood) => this.#recorded(this.#policy(engine, name), load, isGood),
         server: (name) => this.#server(this.#policy(engine, name)),
+        once: (name, make) => this.#once(name, make),
       });
-    } catch (error) {
-      return `the scenario broke: ${error instanceof Error ? error.message : String(error)}`;
+      return typeof seen === "string" ? { shows: seen } : seen;
     } finally {
       removeFolder(folder);
     }
@@ -108,16 +142,28 @@ class Observer {
     return found;
   }
 
-  #server(policy: Policy): CrashedServer {
-    return this.#originals.get(policy) as CrashedServer;
+  #server(policy: Policy): OriginalServer {
+    return this.#originals.get(policy) as OriginalServer;
   }
 
-  #recorded(policy: Policy): Promise<RecordedRun> {
-    return remembered(this.#runs, policy, () => recordRun(this.#server(policy), ONE_CHANGE));
+  #recorded(
+    policy: Policy,
+    load: Load = ONE_CHANGE,
+    isGood: (run: RecordedRun) => boolean = () => true,
+  ): Promise<RecordedRun> {
+    return this.#once(`${policy.engine} ${policy.name} ${JSON.stringify(load)}`, async () => {
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        const run = await recordRun(this.#server(policy), load);
+        if (isGood(run)) return run;
+      }
+      throw new Unseen(
+        `this machine is too slow or too busy: ${ATTEMPTS} recordings, none of them of what was asked for`,
+      );
+    });
   }
 
   #cellsOf(policy: Policy): Promise<readonly ObservedCell[]> {
-    return remembered(this.#cells, policy, async () => {
+    return this.#once(`cells ${policy.engine} ${policy.name}`, async () => {
       const folder = makeFolder();
       try {
         return await observeCells(await this.#recorded(policy), folder);
@@ -126,10 +172,10 @@ class Observer {
       }
     });
   }
-}
 
-function remembered<K, V>(known: Map<K, V>, key: K, make: () => V): V {
-  const found = known.get(key) ?? make();
-  known.set(key, found);
-  return found;
+  #once<T>(name: string, make: () => Promise<T>): Promise<T> {
+    const found = (this.#known.get(name) as Promise<T> | undefined) ?? make();
+    this.#known.set(name, found);
+    return found;
+  }
 }

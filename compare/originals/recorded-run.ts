@@ -1,7 +1,7 @@
 /**
- * One server under strace with one client: values are written one after the other, each waits for its acknowledgement, then
- * the server rests and is killed. What the client knows is a `History` for the lab's judge; an acknowledgement stands in
- * the record where the server wrote it to the connection.
+ * One server under strace, killed at the end. Its client does what a scene says (`recordScene`), or writes values one after the
+ * other, each when the one before is acknowledged, and rests (`recordRun`): then what it knows is a `History` for the lab's
+ * judge. An acknowledgement stands in the record where the server wrote it to the connection.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -13,10 +13,10 @@ import { rejectionOf } from "../crash-program/strace.ts";
 import { History } from "../history.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import type { Planned } from "../workload.ts";
-import { type CallNumber, killRecorded, startRecorded } from "./recorded-server.ts";
+import { type Interference, killRecorded, startRecorded } from "./recorded-server.ts";
 import { type CrashedServer, run, type Session, whenReady } from "./server.ts";
 
-export interface Load {
+export interface Load extends Interference {
   readonly writes: number;
   /** Between two writes. */
   readonly gapMs: number;
@@ -24,19 +24,37 @@ export interface Load {
   readonly restMs: number;
   /** An earlier, clean life of the server has written this value to the first key: its folder is there, and durable. */
   readonly earlier?: string;
-  /** The server is killed as it enters this system call. */
-  readonly killAt?: CallNumber;
 }
 
-export interface RecordedRun {
+/** The running server, as a scene sees it. */
+export interface SceneServer {
+  readonly session: Session;
+  readonly folder: string;
+  readonly pid: () => number | undefined;
+  readonly hasEnded: () => boolean;
+}
+
+/** Something that clients do to a server while it is recorded. */
+export interface Scene extends Interference, Pick<Load, "earlier"> {
+  /** The server is killed when it resolves. */
+  act(server: SceneServer): Promise<void>;
+}
+
+/** A scene that was recorded. */
+export interface RecordedScene {
   readonly server: CrashedServer;
   readonly recording: Recording;
+  /** With all that was written to clients as lines printed. */
   readonly points: CrashPoints;
+  /** The first crash point at which the client was connected. */
+  readonly from: number;
+}
+
+/** A load that was recorded: `points` has the acknowledgements of its writes only. */
+export interface RecordedRun extends RecordedScene {
   readonly history: History;
   /** Writes of an earlier life: the first operations of the history. */
   readonly earlierWrites: number;
-  /** The first crash point at which the client was connected. */
-  readonly from: number;
   readonly longestSyncMs: number;
   /** The call at which it was killed; undefined: it was killed when all was over. */
   readonly killedIn: InterruptedCall | undefined;
@@ -53,10 +71,15 @@ export function writeOf(index: number): readonly [key: string, value: string] {
 }
 
 export async function recordRun(server: CrashedServer, load: Load): Promise<RecordedRun> {
+  const scene = await recordScene(server, { ...load, act: (running) => drive(running, load) });
+  return runOf(scene, load);
+}
+
+export async function recordScene(server: CrashedServer, scene: Scene): Promise<RecordedScene> {
   for (let attempt = 1; ; attempt++) {
     const parent = makeFolder();
     try {
-      const { reasons, run: recorded } = await recordOnce(server, load, join(parent, "data"));
+      const { reasons, recorded } = await recordOnce(server, scene, join(parent, "data"));
       if (reasons.length === 0) return recorded;
       if (attempt === ATTEMPTS)
         throw new UsageError(`${server.name}: the recording is rejected: ${reasons.join("; ")}`);
@@ -68,14 +91,14 @@ export async function recordRun(server: CrashedServer, load: Load): Promise<Reco
 
 async function recordOnce(
   server: CrashedServer,
-  load: Load,
+  scene: Scene,
   folder: string,
-): Promise<{ reasons: readonly string[]; run: RecordedRun }> {
+): Promise<{ reasons: readonly string[]; recorded: RecordedScene }> {
   mkdirSync(folder);
   await server.prepare(folder);
-  if (load.earlier !== undefined) await earlierLife(server, folder, load.earlier);
-  const { recorder, session } = await startRecorded(server, folder, load.killAt);
-  if (session === undefined && load.killAt === undefined) {
+  if (scene.earlier !== undefined) await earlierLife(server, folder, scene.earlier);
+  const { recorder, session } = await startRecorded(server, folder, scene);
+  if (session === undefined && scene.killAt === undefined) {
     const { said: words } = await recorder.done;
     throw new UsageError(`${server.name} does not start under strace: ${words.trim().slice(-500)}`);
   }
@@ -85,16 +108,24 @@ async function recordOnce(
     isOver = true;
   });
   // Without a session the kill came while the server started.
-  if (session !== undefined) await drive(session, load, () => isOver);
+  if (session !== undefined) await scene.act({ session, folder, pid: recorder.pid, hasEnded: () => isOver });
   const recording = await killRecorded(recorder);
   session?.close();
-  return { reasons: rejectionOf(recording, folder, server.ignore), run: runOf(server, recording, connectedAt, load) };
+  const points = new CrashPoints(recording);
+  const from = pointAt(points, connectedAt - recording.startedAtMs);
+  return { reasons: rejectionOf(recording, folder, server.ignore), recorded: { server, recording, points, from } };
+}
+
+/** The first point whose next operation is not over by then. */
+function pointAt(points: CrashPoints, sinceMs: number): number {
+  const first = points.recorded.findIndex(({ ms }) => ms >= sinceMs);
+  return first < 0 ? points.operations.length : first;
 }
 
 /** Writes until all is written, or the server was killed. */
-async function drive(session: Session, { writes, gapMs, restMs }: Load, isOver: () => boolean): Promise<void> {
+async function drive({ session, hasEnded }: SceneServer, { writes, gapMs, restMs }: Load): Promise<void> {
   await delay(restMs);
-  for (let index = 0; index < writes && !isOver(); index++) {
+  for (let index = 0; index < writes && !hasEnded(); index++) {
     const done = await session.set(...writeOf(index)).then(
       () => true,
       () => false,
@@ -120,21 +151,18 @@ async function earlierLife(server: CrashedServer, folder: string, value: string)
   await running.ended;
 }
 
-function runOf(server: CrashedServer, recording: Recording, connectedAt: number, load: Load): RecordedRun {
+function runOf(scene: RecordedScene, load: Load): RecordedRun {
+  const { server, recording } = scene;
   const events = recording.events.filter((event) => event.kind === "operation" || server.isWriteReply(event.text));
   const points = new CrashPoints({ ...recording, events });
   if (load.killAt === undefined && points.printed.length !== load.writes) {
     throw new UsageError(`${server.name}: ${load.writes} writes, and ${points.printed.length} replies in the record`);
   }
-  const since = connectedAt - recording.startedAtMs;
-  const first = points.recorded.findIndex(({ ms }) => ms >= since);
   return {
-    server,
-    recording,
+    ...scene,
     points,
     history: historyOf(points, load),
     earlierWrites: load.earlier === undefined ? 0 : 1,
-    from: first < 0 ? points.operations.length : first,
     longestSyncMs: longestSync(points),
     killedIn: recording.interrupted.find(({ call, nth }) => call === load.killAt?.call && nth === load.killAt.nth),
   };

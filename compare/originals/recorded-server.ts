@@ -14,11 +14,19 @@ export interface RecordedServer {
   readonly session: Session | undefined;
 }
 
-/** Starts a server on a folder, recorded, and connects to it; `killAt`: it is killed as it enters that call. */
+/** What is done to a recorded server from the outside. */
+export interface Interference {
+  /** It is killed as it enters that call. */
+  readonly killAt?: CallNumber;
+  /** Every sync takes so much longer. */
+  readonly slowSyncMs?: number;
+}
+
+/** Starts a server on a folder, recorded, and connects to it. */
 export async function startRecorded(
   server: CrashedServer,
   folder: string,
-  killAt?: CallNumber,
+  { killAt, slowSyncMs }: Interference = {},
 ): Promise<RecordedServer> {
   let said = "";
   const recorder = startRecording({
@@ -28,7 +36,8 @@ export async function startRecorded(
     ignore: server.ignore,
     acknowledgedBy: "replies",
     keepInput: true,
-    ...(killAt === undefined ? {} : { killAt }),
+    ...(killAt === undefined ? {} : { inject: `${killAt.call}:signal=KILL:when=${killAt.nth}` }),
+    ...(slowSyncMs === undefined ? {} : { inject: `fdatasync,fsync:delay_enter=${1000 * slowSyncMs}` }),
     onOutput: (text) => {
       said += text;
     },

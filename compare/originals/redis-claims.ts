@@ -4,15 +4,23 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { toBuffer } from "../../common/bytes.ts";
+import {
+  DAMAGE_TO_ONE,
+  DAMAGE_TO_TWO,
+  type Damage,
+  FIRST_INCREMENT,
+  type HarmedFiles,
+  LAST_COMMAND_TORN,
+  MANIFEST,
+  SECOND_INCREMENT,
+  THREE_KEYS,
+  ZEROS_AT_END,
+} from "../claims/aof-damage.ts";
 import { encodeCommand } from "../in-process.ts";
 import { type CallFault, killFaulty, runFaulty } from "./faulty-program.ts";
-import type { Observing, Scenarios } from "./observed-claims.ts";
 import { redisConnection } from "./redis.ts";
+import type { Observing, Scenario, Scenarios } from "./scenario.ts";
 import { type RunningProcess, run, whenReady } from "./server.ts";
-
-const FIRST = "appendonlydir/appendonly.aof.1.incr.aof";
-const SECOND = "appendonlydir/appendonly.aof.2.incr.aof";
-const MANIFEST = "appendonlydir/appendonly.aof.manifest";
 
 interface Life {
   readonly redis: Redis;
@@ -80,58 +88,59 @@ function appended(before: readonly string[][], command: readonly string[]) {
     const life = await start(observing, folder);
     if (life === undefined) return "refused";
     for (const words of before) await ask(life.redis, words);
-    const size = statSync(join(folder, FIRST)).size;
+    const size = statSync(join(folder, FIRST_INCREMENT)).size;
     await ask(life.redis, command);
-    const isLonger = statSync(join(folder, FIRST)).size > size;
+    const isLonger = statSync(join(folder, FIRST_INCREMENT)).size > size;
     await kill(life);
     return isLonger ? "appended" : "not appended";
   };
 }
 
-const THREE_KEYS = [["SET", "a", "1"], ["MULTI"], ["SET", "b", "2"], ["SET", "c", "3"], ["EXEC"]];
 const TEXT = [["SET", "k", "text"]];
 
-function rewriteFile(folder: string, path: string, change: (bytes: Buffer) => Buffer): void {
-  const file = join(folder, path);
-  writeFileSync(file, change(readFileSync(file)));
+function harmedFiles(folder: string): HarmedFiles {
+  return {
+    read: (path) => readFileSync(join(folder, path)),
+    write: (path, bytes) => writeFileSync(join(folder, path), bytes),
+    remove: (path) => rmSync(join(folder, path)),
+  };
 }
 
-function changed(bytes: Buffer, text: string, by: string): Buffer {
-  const at = bytes.indexOf(text);
-  if (at < 0) throw new Error(`there is no ${text} in the file`);
-  return Buffer.concat([bytes.subarray(0, at), Buffer.from(by, "latin1"), bytes.subarray(at + text.length)]);
-}
-
-/** a, b and c in one increment, which is changed. */
-function damaged(change: (bytes: Buffer) => Buffer, ...more: string[]) {
-  return async (observing: Observing): Promise<string> => {
+/** What a start shows of three keys in one increment that something happened to. */
+function damaged(damage: Damage, ...more: string[]): Scenario {
+  return async (observing) => {
     const folder = await folderAfter(observing, THREE_KEYS);
-    rewriteFile(folder, FIRST, change);
+    damage(harmedFiles(folder));
     return shownBy(observing, folder, ["a", "b", "c"], ...more);
   };
 }
 
-/** A second increment with d, as a rewrite that never ended leaves it; then something is harmed. */
-function harmed(harm: (folder: string) => void) {
-  return async (observing: Observing): Promise<string> => {
+const REWRITE_BEGUN = "file appendonly.aof.2.incr.aof seq 2 type i\n";
+
+/** The same, with a second increment that a rewrite which never ended has left. */
+function harmed(damage: Damage): Scenario {
+  return async (observing) => {
     const folder = await folderAfter(observing, THREE_KEYS);
-    writeFileSync(join(folder, SECOND), toBuffer(encodeCommand(["SELECT", "0"]) + encodeCommand(["SET", "d", "4"])));
-    rewriteFile(folder, MANIFEST, (bytes) =>
-      Buffer.concat([bytes, Buffer.from("file appendonly.aof.2.incr.aof seq 2 type i\n")]),
-    );
-    harm(folder);
+    const files = harmedFiles(folder);
+    files.write(SECOND_INCREMENT, toBuffer(encodeCommand(["SELECT", "0"]) + encodeCommand(["SET", "d", "4"])));
+    files.write(MANIFEST, Buffer.concat([files.read(MANIFEST), Buffer.from(REWRITE_BEGUN)]));
+    damage(files);
     return shownBy(observing, folder, ["a", "b", "c", "d"]);
   };
+}
+
+function scenariosOf(damages: Readonly<Record<string, Damage>>, scenario: (damage: Damage) => Scenario) {
+  return Object.fromEntries(Object.entries(damages).map(([when, damage]) => [when, scenario(damage)]));
 }
 
 const WRITES = 40;
 const WRITE_EVERY_MS = 70;
 
 /** A load on a disk that fails from some call on: how it goes on, and whether what was acknowledged is there afterwards. */
-function onFaultyDisk(policy: string, call: CallFault["call"], error: CallFault["error"], when: string) {
+function onFaultyDisk(policy: string, call: CallFault["call"], effect: string) {
   return async (observing: Observing): Promise<string> => {
     const folder = await folderAfter(observing, []);
-    const life = await start(observing, folder, policy, { call, error, when, path: join(folder, FIRST) });
+    const life = await start(observing, folder, policy, { call, effect, path: join(folder, FIRST_INCREMENT) });
     if (life === undefined) return "refused";
     const told: string[] = [];
     let misconf = false;
@@ -151,8 +160,6 @@ function onFaultyDisk(policy: string, call: CallFault["call"], error: CallFault[
   };
 }
 
-const zeros = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc(4096)]);
-
 export const REDIS_SCENARIOS: Scenarios = {
   A2: {
     "SET that succeeds": appended([], ["SET", "k", "v"]),
@@ -164,45 +171,16 @@ export const REDIS_SCENARIOS: Scenarios = {
     "HDEL of a missing field": appended([["HSET", "h", "f", "v"]], ["HDEL", "h", "other"]),
   },
   A10: {
-    "the file is whole": damaged((bytes) => bytes),
-    "its last command is torn": damaged((bytes) => bytes.subarray(0, bytes.length - 3)),
-    "EXEC is missing": damaged((bytes) => bytes.subarray(0, bytes.length - 14)),
-    "torn, aof-load-truncated no": damaged(
-      (bytes) => bytes.subarray(0, bytes.length - 3),
-      "--aof-load-truncated",
-      "no",
-    ),
-    "a length in the middle is changed": damaged((bytes) => changed(bytes, "$1\r\na", "$7\r\na")),
-    "a byte of a value is changed": damaged((bytes) => changed(bytes, "$1\r\n3\r\n", "$1\r\n9\r\n")),
+    ...scenariosOf(DAMAGE_TO_ONE, damaged),
+    "torn, aof-load-truncated no": damaged(LAST_COMMAND_TORN, "--aof-load-truncated", "no"),
   },
   A11: {
-    "always, a write fails with EIO": onFaultyDisk("always", "write", "EIO", "5+"),
-    "always, an fsync fails with EIO": onFaultyDisk("always", "fdatasync", "EIO", "5+"),
-    "always, the disk is full": onFaultyDisk("always", "write", "ENOSPC", "5+"),
-    "everysec, the disk is full": onFaultyDisk("everysec", "write", "ENOSPC", "5+"),
-    "everysec, an fsync fails with EIO": onFaultyDisk("everysec", "fdatasync", "EIO", "2+"),
+    "always, a write fails with EIO": onFaultyDisk("always", "write", "error=EIO:when=5+"),
+    "always, an fsync fails with EIO": onFaultyDisk("always", "fdatasync", "error=EIO:when=5+"),
+    "always, the disk is full": onFaultyDisk("always", "write", "error=ENOSPC:when=5+"),
+    "everysec, the disk is full": onFaultyDisk("everysec", "write", "error=ENOSPC:when=5+"),
+    "everysec, an fsync fails with EIO": onFaultyDisk("everysec", "fdatasync", "error=EIO:when=2+"),
   },
-  A13: {
-    "behind a whole command": damaged(zeros),
-    "behind a torn command": damaged((bytes) => zeros(bytes.subarray(0, bytes.length - 20))),
-  },
-  A15: {
-    "the first increment is missing": harmed((folder) => rmSync(join(folder, FIRST))),
-    "it is cut inside a command": harmed((folder) =>
-      rewriteFile(folder, FIRST, (bytes) => bytes.subarray(0, bytes.length - 30)),
-    ),
-    "it is cut between two commands": harmed((folder) =>
-      rewriteFile(folder, FIRST, (bytes) => bytes.subarray(0, bytes.indexOf("*1\r\n$5\r\nMULTI"))),
-    ),
-    "it is empty": harmed((folder) => rewriteFile(folder, FIRST, () => Buffer.alloc(0))),
-    "a byte of a value in it is changed": harmed((folder) =>
-      rewriteFile(folder, FIRST, (bytes) => changed(bytes, "$1\r\n3\r\n", "$1\r\n9\r\n")),
-    ),
-    "the manifest has lost its line": harmed((folder) =>
-      rewriteFile(folder, MANIFEST, (bytes) =>
-        Buffer.from(bytes.toString("latin1").replace(/file .*\.1\.incr\.aof .*\n/, ""), "latin1"),
-      ),
-    ),
-    "the second increment is missing": harmed((folder) => rmSync(join(folder, SECOND))),
-  },
+  A13: scenariosOf(ZEROS_AT_END, damaged),
+  A15: scenariosOf(DAMAGE_TO_TWO, harmed),
 };

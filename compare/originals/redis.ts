@@ -9,7 +9,7 @@ import type { DiskImage } from "../lab/disk-image.ts";
 import type { Cells } from "../model.ts";
 import type { Policy } from "../policy.ts";
 import { workloadKeys } from "../workload.ts";
-import { type CrashedServer, type Restarted, restartProgram, type Session } from "./server.ts";
+import { type CrashedServer, type OriginalServer, type Restarted, restartProgram, type Session } from "./server.ts";
 
 /** Its version, or undefined where it is not installed. */
 export function redisVersion(): string | undefined {
@@ -43,12 +43,13 @@ export async function redisConnection(where: { readonly path: string } | { reado
   return redis;
 }
 
-export function redisServer(policy: Policy, version: string): CrashedServer {
+export function redisServer(policy: Policy, version: string, more: readonly string[] = []): OriginalServer {
   const commandFor = (folder: string) => ({
     command: "redis-server",
     args: [
       ...["--port", "0", "--unixsocket", `${folder}.sock`, "--dir", folder, "--save", "", "--daemonize", "no"],
       ...["--appendonly", "yes", "--appendfsync", policy.name],
+      ...more,
     ],
   });
   return {
@@ -60,6 +61,7 @@ export function redisServer(policy: Policy, version: string): CrashedServer {
     commandFor,
     connect: (folder) => redisSession({ path: `${folder}.sock` }),
     isWriteReply: (reply) => reply === "+OK\r\n",
+    with: (...extra) => redisServer(policy, version, [...more, ...extra]),
     restart: (image, links, workFolder) => restartRedis(commandFor, image, links, join(workFolder, "redis")),
   };
 }

@@ -45,6 +45,11 @@ export interface CrashedServer {
   restart(image: DiskImage, links: FileTree, workFolder: string): Promise<Restarted>;
 }
 
+/** An installed original, which can be given more arguments than its policy asks for. */
+export interface OriginalServer extends CrashedServer {
+  with(...more: readonly string[]): OriginalServer;
+}
+
 export const NO_CELLS: Cells = new Map();
 
 const RETRY_MS = 5;

@@ -254,7 +254,7 @@ t.test(
         try {
           new AofFixture(new FaultyDisk(memory, [{ call, nth, code: "EIO" }]));
         } catch (error) {
-          t.ok(error instanceof DiskFailure);
+          t.type(error, DiskFailure, `${call} ${nth}`);
           failed++;
         }
         for (const disk of [memory.clone(), memory.afterPowerLoss()]) {

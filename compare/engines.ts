@@ -1,7 +1,9 @@
 /** The two engines as the lab makes them: one place that knows their constructors and their directives. */
+import { AssertionError } from "../common/assert.ts";
 import type { Bytes } from "../common/bytes.ts";
 import { type Config, DirectiveConfig } from "../common/config.ts";
 import type { Engine } from "../common/engine.ts";
+import { CorruptFile, DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import { NO_EXPIRY, Type } from "../common/keyspace/keyspace.ts";
 import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
@@ -36,6 +38,11 @@ export type CreateEngine = (name: EngineName, host: Host, config: Config) => Eng
 
 export const createEngine: CreateEngine = (name, host, config) =>
   name === "aof" ? createAofEngine(host, config) : createWalEngine(host, config);
+
+/** Whether an engine that throws this refuses to start or to go on: a bad file, a bad disk, a broken assertion. */
+export function isRefusal(error: unknown): error is Error {
+  return error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError;
+}
 
 /** Reads back everything that the workload can have written, and notices keys that it cannot. */
 export function readCells(engine: Pick<Engine, "keyspace">, clients: number): Cells {

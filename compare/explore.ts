@@ -10,7 +10,7 @@ import type { Disk } from "../common/disk/disk.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import type { StepName } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
-import { readCells } from "./engines.ts";
+import { isRefusal, readCells } from "./engines.ts";
 import type { Check } from "./lab/checks.ts";
 import { CoverageTable, type Crash, type CrashOptions, crashesOf, withChoice } from "./lab/crashes.ts";
 import { recordingOf } from "./lab/hunt.ts";
@@ -25,7 +25,7 @@ import type { Cells } from "./model.ts";
 import type { Verdict } from "./oracle.ts";
 import type { CrashKind } from "./policy.ts";
 import { SeededRandom } from "./random.ts";
-import { isRefusal, recoverEngine } from "./recover-engine.ts";
+import { recoverEngine } from "./recover-engine.ts";
 import type { RunPlan, SimulatedRun } from "./simulated-run.ts";
 import { Simulation } from "./simulator.ts";
 

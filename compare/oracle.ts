@@ -35,6 +35,8 @@ export interface Violation {
     | "check failed"
     /** The disk failed, and the engine acknowledged more (I6), or stopped without naming what failed. */
     | "failure hidden"
+    /** The engine stopped itself although its disk worked. */
+    | "stopped"
     | "binlog differs";
   /** The invariant of ARCHITECTURE §4 that a correct engine holds here. */
   readonly rule: "I1" | "I2" | "I5" | "I6" | "I7" | "I8";
@@ -210,19 +212,18 @@ function explainMismatch(writes: readonly Operation[], found: Cells, report: Rep
   const seen = new Set<string>();
   let closest: { operation: Operation; differences: Bytes[] } | undefined;
   for (const operation of writes) {
+    const before = new Set(byCommand.differences());
+    let isTorn = false;
     for (const command of effectiveCommands(operation)) {
       byCommand.applyCommand(command);
-      if (byCommand.matches) {
-        report(
-          "torn transaction",
-          "I5",
-          operationText(operation),
-          "a part of the transaction is there, the rest is not",
-        );
-        return;
-      }
+      isTorn ||= byCommand.matches;
     }
     const differences = byCommand.differences();
+    // Of one command, too: every cell is as it was before or as it is after, and neither all nor none changed.
+    if (isTorn || !differences.some((cell) => before.has(cell))) {
+      report("torn transaction", "I5", operationText(operation), "a part of the transaction is there, the rest is not");
+      return;
+    }
     if (closest === undefined || differences.length < closest.differences.length) closest = { operation, differences };
     for (const [cell, value] of byCommand.cells) seen.add(`${cell}=${value}`);
   }

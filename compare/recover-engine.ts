@@ -2,11 +2,9 @@
  * What recovers a crashed disk: the engine of a plan, new, alone, with a clock that stands still. Everything in the lab that
  * recovers a disk does it here, and reads from the engine what it wants to know.
  */
-import { AssertionError } from "../common/assert.ts";
 import type { Config } from "../common/config.ts";
 import type { Disk } from "../common/disk/disk.ts";
 import type { Engine } from "../common/engine.ts";
-import { CorruptFile, DiskFailure } from "../common/errors.ts";
 import { configFor, createEngine } from "./engines.ts";
 import type { RunPlan } from "./simulated-run.ts";
 import type { Simulation } from "./simulator.ts";
@@ -43,9 +41,4 @@ export function recoverEngine(plan: RecoveryPlan, disk: Disk, simulation: Simula
   const engine = create(name, host, config);
   const { lines } = engine.recover();
   return { engine, config, disk: host.disk, lines };
-}
-
-/** Whether an engine that throws this refuses to start: a bad file, a bad disk, a broken assertion. */
-export function isRefusal(error: unknown): error is Error {
-  return error instanceof CorruptFile || error instanceof DiskFailure || error instanceof AssertionError;
 }

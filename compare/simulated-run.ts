@@ -8,9 +8,8 @@
 import { present } from "../common/assert.ts";
 import { type Bytes, toBuffer } from "../common/bytes.ts";
 import type { MemoryDisk } from "../common/disk/memory-disk.ts";
-import { DiskFailure } from "../common/errors.ts";
 import type { Server } from "../common/server/server.ts";
-import { type CreateEngine, configFor, createEngine, type Directives } from "./engines.ts";
+import { type CreateEngine, configFor, createEngine, type Directives, isRefusal } from "./engines.ts";
 import { History, type Operation } from "./history.ts";
 import { encodeCommand, ReplyReadingTransport, serverOf } from "./in-process.ts";
 import type { Policy } from "./policy.ts";
@@ -89,60 +88,51 @@ export function simulate(plan: RunPlan): SimulatedRun {
     plan.base,
     plan.wrapDisk,
   );
-  let failure: unknown;
-  const config = configFor(plan.policy.engine, { ...plan.policy.directives, ...plan.directives });
-  const engine = (plan.create ?? createEngine)(plan.policy.engine, host, config);
   const setupClient = plan.script?.clients.length ?? plan.clients;
+  let failure: unknown;
+  const isOver = (): boolean => failure !== undefined;
   try {
+    const config = configFor(plan.policy.engine, { ...plan.policy.directives, ...plan.directives });
+    const engine = (plan.create ?? createEngine)(plan.policy.engine, host, config);
     engine.recover();
+    const server = serverOf(engine, host, config, (error) => {
+      failure = error ?? new Error("the server stopped");
+    });
+    const areFinished = startClients(plan, setupClient, { simulation, host, history, server });
+    simulation.run(() => isOver() || areFinished(), LIMIT_MS);
+    simulation.run(isOver, simulation.monotonic() + (plan.restMs ?? 0));
   } catch (error) {
-    if (!(error instanceof DiskFailure)) throw error;
-    const { timeline, longestSyncMs } = host;
-    return { plan, timeline, history, setupClient, longestSyncMs, failure: error };
+    if (!isRefusal(error)) throw error;
+    failure = error;
   }
-  const server = serverOf(engine, host, config, (error) => {
-    failure = error ?? new Error("the server stopped");
-  });
+  const { timeline, longestSyncMs } = host;
+  return { plan, timeline, history, setupClient, longestSyncMs, failure };
+}
 
-  const context = { simulation, host, history, server };
+/** The setup client, and behind it all others. Returns whether they have done everything. */
+function startClients(plan: RunPlan, setupClient: number, context: Context): () => boolean {
   const clients: ScriptedClient[] = [];
-  const count = setupClient;
   let waiting = 1;
   const finished = (): void => {
     waiting--;
   };
   const start = (): void => {
-    waiting = count;
-    for (const client of clients.slice(0, count)) client.start();
+    waiting = clients.length;
+    for (const client of clients) client.start();
   };
-  for (let index = 0; index < count; index++) {
+  for (let index = 0; index < setupClient; index++) {
     const steps = plan.script?.clients[index];
     const source =
       steps === undefined ? (plan.plan?.(index) ?? new Workload(plan.seed, index, plan.clients)) : new Steps(steps);
-    clients.push(
-      new ScriptedClient(context, index, source, { ...plan, operations: steps?.length ?? plan.operations }, finished),
-    );
+    const operations = steps?.length ?? plan.operations;
+    clients.push(new ScriptedClient(context, index, source, { ...plan, operations }, finished));
   }
-  const setup = new ScriptedClient(
-    context,
-    count,
-    { next: () => (plan.base === undefined ? SETUP : SETUP_AGAIN) },
-    { operations: 1, batch: 1, thinkMs: [0, 0] },
-    start,
-  );
   if (plan.script?.bank === false) start();
-  else setup.start();
-  simulation.run(() => failure !== undefined || waiting === 0, LIMIT_MS);
-  const end = simulation.monotonic() + (plan.restMs ?? 0);
-  simulation.run(() => failure !== undefined, end);
-  return {
-    plan,
-    timeline: host.timeline,
-    history,
-    setupClient,
-    longestSyncMs: host.longestSyncMs,
-    failure,
-  };
+  else {
+    const source = { next: () => (plan.base === undefined ? SETUP : SETUP_AGAIN) };
+    new ScriptedClient(context, setupClient, source, { operations: 1, batch: 1, thinkMs: [0, 0] }, start).start();
+  }
+  return () => waiting === 0;
 }
 
 interface Source {
@@ -214,7 +204,9 @@ class ScriptedClient extends ReplyReadingTransport {
   start(): void {
     const connection = this.#context.server.connect(this);
     this.#receive = (chunk) => connection?.receive(chunk);
-    this.#sendBatch();
+    const pauseMs = this.#source.pauseMs?.() ?? 0;
+    if (pauseMs > 0) this.#context.simulation.after(pauseMs, () => this.#sendBatch());
+    else this.#sendBatch();
   }
 
   #receive: (chunk: Buffer) => void = () => {};

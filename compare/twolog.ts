@@ -94,12 +94,12 @@ function compareCommand(): Command {
       }
       if (flags.bugs === true) {
         const { runBugs } = await import("./bugs/run-bugs.ts");
-        process.exitCode = runBugs(flags, print);
+        process.exitCode = await runBugs(flags, print);
         return;
       }
       if (flags.orders === true) {
         const { runOrders } = await import("./orders/run-orders.ts");
-        process.exitCode = runOrders(flags, print);
+        process.exitCode = await runOrders(flags, print);
         return;
       }
       const { runCompare } = await import("./compare.ts");

@@ -7,10 +7,11 @@ import { BUGS, NOT_SEEDED } from "../compare/bugs/all.ts";
 import type { Bug } from "../compare/bugs/bug.ts";
 import { type Hunt, hunt } from "../compare/bugs/hunt.ts";
 import { bugLine, runBug, summaryLines } from "../compare/bugs/run-bugs.ts";
+import { COMMANDS_GOAL } from "../compare/lab/shrink-script.ts";
 
 /** Pitfall, engine, and the oracle that says so: those that are caught in a fraction of a second. */
 const SLICE: readonly (readonly [pitfall: number, engine: string, oracle: string])[] = [
-  [1, "aof", "lost write"],
+  [1, "aof", "refused"],
   [2, "aof", "refused"],
   [4, "wal", "refused"],
   [7, "aof", "refused"],
@@ -55,10 +56,11 @@ t.test("at least fifty bugs; every pitfall is seeded, or says why not", async (t
 for (const [pitfall, engine, oracle] of SLICE) {
   const bug = bugOf(pitfall, engine);
   t.test(`caught: pitfall ${pitfall}, kv-${engine}: ${bug.what}`, async (t) => {
-    const { caught, states } =
-      bug.inLab === undefined ? hunt(bug.hunt, { seed: 1, limitMs: Infinity }) : runBug(bug, 1, Infinity);
-    t.equal(caught?.oracle, oracle, caught?.detail ?? "missed");
+    const { caughtBy, states, small } = await runBug(bug, 1, Infinity);
+    t.equal(caughtBy, oracle, small?.finding.violation.detail ?? "missed");
     t.ok(states < 2000, `${states} states`);
+    t.ok((small?.commands ?? Infinity) <= COMMANDS_GOAL, `${small?.commands} commands`);
+    t.ok((small?.lostWrites ?? Infinity) <= 3, `${small?.lostWrites} lost writes`);
   });
 }
 
@@ -84,8 +86,8 @@ t.test("the right engines are not caught by the same hunts, on torn disks of an 
 t.test("a bug that is not caught is shown as missed, and never hidden", async (t) => {
   const bug = bugOf(40, "aof");
   const harmless: Bug = { ...bug, what: "nothing is wrong", hunt: { ...withoutBug(bug), operations: 2, clients: 1 } };
-  const result = runBug(harmless, 1, 300);
-  t.equal(result.caught, undefined);
-  t.match(bugLine(result, "never"), /aof nothing is wrong +MISSED +\d+ +– .* never$/);
+  const result = await runBug(harmless, 1, 300);
+  t.equal(result.caughtBy, undefined);
+  t.match(bugLine(result, "never"), /aof nothing is wrong +MISSED +\d+ +[\d.]+ s +– +– +– +never$/);
   t.match(summaryLines([result], 1)[0], /^0 of 1 seeded bugs caught/);
 });

@@ -353,6 +353,7 @@ t.test("a disk that fails at any call: what was acknowledged is there (I6)", asy
           models: [modelOf("kill"), modelOf("dropped")],
           limits: FEW,
           againOneIn: 0,
+          mayStop: true,
         });
         t.equal(finding?.violation.detail, undefined, `${name}: ${fault.call} ${nth} fails with ${fault.code}`);
         if (run.history.clients.flat().some(({ answered }) => answered === undefined)) stopped.push(index);

@@ -41,7 +41,7 @@ t.test("the right order is not caught by the same hunts", async (t) => {
 
 t.test("an order is printed with its question, its answer and a small example", async (t) => {
   const order = ORDERS.find(({ id }) => id === "reply-before-fsync") as WrongOrder;
-  const text = orderLines(runOrder(order, 1)).join("\n");
+  const text = orderLines(await runOrder(order, 1)).join("\n");
   t.match(text, /^kv-aof: reply first, fsync second\?/);
   t.match(text, /because .*written is not durable/);
   t.match(text, /breaks .*I1, lost write/);

@@ -3,10 +3,11 @@ import type { Config } from "../../common/config.ts";
 import type { Engine } from "../../common/engine.ts";
 import type { Host } from "../../common/host.ts";
 import type { StepName } from "../../common/steps.ts";
+import type { RecordedEvent } from "../lab/recording.ts";
 import { type EngineName, type Policy, policyOf } from "../policy.ts";
-import type { DiskWrapper, TimelineEvent } from "../simulator.ts";
+import type { DiskWrapper } from "../simulator.ts";
 import { CarelessDisk, type Habits } from "./careless-disk.ts";
-import type { DiskState, Hunt } from "./hunt.ts";
+import type { Hunt } from "./hunt.ts";
 
 export interface Bug {
   /** Number in PITFALLS.md. */
@@ -27,10 +28,10 @@ export const KERNEL = policyOf("aof", "no");
 export const STRICT = policyOf("wal", "1/1");
 export const RELAXED = policyOf("wal", "2/1");
 
-export const KILL: readonly DiskState[] = ["kill", "torn write"];
-export const POWER: readonly DiskState[] = ["power", "kept in order"];
-export const ALL: readonly DiskState[] = ["kill", "torn write", "power", "kept in order"];
-export const ANY: readonly DiskState[] = ["kill", "torn write", "power", "kept in order", "kept in any order"];
+export const KILL: readonly string[] = ["kill"];
+export const POWER: readonly string[] = ["dropped", "ext4-like"];
+export const ALL: readonly string[] = ["kill", "dropped", "ext4-like"];
+export const ANY: readonly string[] = ["kill", "dropped", "ext4-like", "posix-weak"];
 
 /** The habits of one run: made anew for each, since some remember what they have done. */
 export type MakeHabits = (later: (run: () => void) => void) => Habits;
@@ -40,51 +41,41 @@ function careless(habits: MakeHabits): DiskWrapper {
 }
 
 /** The engine runs on a disk with bad habits. */
-export function onDisk(
-  under: Policy,
-  habits: MakeHabits,
-  states: readonly DiskState[],
-  more: Partial<Hunt> = {},
-): Hunt {
-  return { policy: under, states, wrapDisk: careless(habits), ...more };
+export function onDisk(under: Policy, habits: MakeHabits, models: readonly string[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: under, models, wrapDisk: careless(habits), ...more };
 }
 
 /** Recovery reads a disk with bad habits. */
 export function recoveringOn(
   under: Policy,
   habits: MakeHabits,
-  states: readonly DiskState[],
+  models: readonly string[],
   more: Partial<Hunt> = {},
 ): Hunt {
-  return { policy: under, states, recovery: { wrapDisk: careless(habits) }, ...more };
+  return { policy: under, models, recovery: { wrapDisk: careless(habits) }, ...more };
 }
 
 type Create = (host: Host, config: Config) => Engine;
 
 /** A wrong engine runs. */
-export function running(under: Policy, create: Create, states: readonly DiskState[], more: Partial<Hunt> = {}): Hunt {
-  return { policy: under, states, create: (_name, host, config) => create(host, config), ...more };
+export function running(under: Policy, create: Create, models: readonly string[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: under, models, create: (_name, host, config) => create(host, config), ...more };
 }
 
 /** A wrong engine recovers. */
-export function recovering(
-  under: Policy,
-  create: Create,
-  states: readonly DiskState[],
-  more: Partial<Hunt> = {},
-): Hunt {
-  return { policy: under, states, recovery: { create: (_name, host, config) => create(host, config) }, ...more };
+export function recovering(under: Policy, create: Create, models: readonly string[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: under, models, recovery: { create: (_name, host, config) => create(host, config) }, ...more };
 }
 
 /** With pauses in which pages are cleaned and the checkpoint moves. */
 export const CLEANING = { clients: 2, operations: 24, batch: 6, thinkMs: [0, 900] } as const;
 
-export function isStep(...steps: readonly StepName[]): (event: TimelineEvent) => boolean {
+export function isStep(...steps: readonly StepName[]): (event: RecordedEvent) => boolean {
   return (event) => event.kind === "step" && steps.includes(event.step);
 }
 
 /** Something is written to the tablespace. */
-export function isPageWrite(event: TimelineEvent): boolean {
+export function isPageWrite(event: RecordedEvent): boolean {
   return event.kind === "disk" && event.operation.kind === "write" && isSpace(event.operation.path);
 }
 

@@ -1,8 +1,5 @@
-/** Seeded bugs of files, writes and syncs: pitfalls 1 to 8, 21 and 22, 36, 39 to 43, 52 to 54, 59, 61 to 63. */
-import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
-import { CrashStates } from "../crash-states.ts";
+/** Seeded bugs of files, writes and syncs: pitfalls 1 to 8, 21, 36, 39 to 43, 52 to 54, 59, 61 to 63. */
 import type { Policy } from "../policy.ts";
-import { simulate } from "../simulated-run.ts";
 import {
   ALL,
   ALWAYS,
@@ -23,10 +20,10 @@ import {
   recoveringOn,
   STRICT,
 } from "./bug.ts";
+import { tornEnd } from "./earlier-life.ts";
 import {
   appending,
   buffered,
-  creditedSync,
   everyNthWrite,
   ignoredWrite,
   inPlace,
@@ -36,42 +33,18 @@ import {
   withoutSyncAfterRename,
   withoutSyncDir,
 } from "./habits.ts";
-import { huntPlan } from "./hunt.ts";
 
 const isManifest = (path: string): boolean => path.endsWith(".manifest");
 const isIndex = (path: string): boolean => path === "wal/binlog.index";
 /** Long enough for several binlog files. */
 const ROTATING = { operations: 30, directives: { "max-binlog-size": "4096" }, binlog: true } as const;
-/** Large turns: their syncs run in the background. */
-const BUSY = { clients: 4, operations: 60, batch: 48, thinkMs: [0, 3] } as const;
-
 /** Pages are cleaned now and then: crashes right behind a checkpoint, which relies on them. */
 const CLEANED = { ...CLEANING, crashAfter: isStep("wal.checkpoint") } as const;
 /** Crashes while pages are on their way to their places. */
 const WRITING_PAGES = { ...CLEANING, partlyOneIn: 1, crashAfter: isPageWrite } as const;
 
-const bases = new Map<Policy, MemoryDisk>();
-
-/** A disk on which a killed process has left half of a write at the end of its log. */
-function tornEnd(policy: Policy, isLog: (path: string) => boolean): MemoryDisk {
-  const known = bases.get(policy);
-  if (known !== undefined) return known.clone();
-  for (let seed = 1; ; seed++) {
-    const states = new CrashStates();
-    for (const event of simulate(huntPlan({ policy, states: [], operations: 30 }, seed)).timeline) {
-      if (event.kind !== "disk") continue;
-      const { operation } = event;
-      if (operation.kind === "write" && isLog(operation.path) && operation.bytes.length > 5000) {
-        const torn = states.killDuring(operation)[0];
-        if (torn !== undefined) {
-          bases.set(policy, torn);
-          return torn.clone();
-        }
-      }
-      states.apply(operation);
-    }
-  }
-}
+const TORN_INCREMENT = tornEnd(ALWAYS, isIncrement);
+const TORN_BINLOG = tornEnd(STRICT, isBinlog);
 
 function aof(pitfall: number, what: string, hunt: Bug["hunt"]): Bug {
   return { pitfall, what, engine: "aof", hunt };
@@ -184,7 +157,7 @@ export const FILE_BUGS: readonly Bug[] = [
       () => ({ truncate: (file, size) => (isIncrement(file.path) ? undefined : file.truncate(size)) }),
       ALL,
       {
-        makeBase: () => tornEnd(ALWAYS, isIncrement),
+        life: TORN_INCREMENT,
       },
     ),
   ),
@@ -195,22 +168,17 @@ export const FILE_BUGS: readonly Bug[] = [
     onDisk(STRICT, withoutSync(isSpace), POWER, { operations: 60 }),
   ),
   aof(
-    22,
-    "a sync is credited with what was written while it ran",
-    onDisk(ALWAYS, creditedSync(isIncrement), POWER, BUSY),
-  ),
-  aof(
     36,
     "the torn end is kept, and appended to",
-    onDisk(ALWAYS, appending(isIncrement), ALL, { makeBase: () => tornEnd(ALWAYS, isIncrement) }),
+    onDisk(ALWAYS, appending(isIncrement), ALL, { life: TORN_INCREMENT }),
   ),
   wal(
     36,
     "the binlog's torn end is kept, and appended to",
-    onDisk(STRICT, appending(isBinlog), ALL, { makeBase: () => tornEnd(STRICT, isBinlog), binlog: true }),
+    onDisk(STRICT, appending(isBinlog), ALL, { life: TORN_BINLOG, binlog: true }),
   ),
-  aof(39, "a failed sync is tried again, and 'succeeds'", onDisk(ALWAYS, retriedSync(isIncrement, 6), POWER)),
-  wal(39, "a failed binlog sync is tried again, and 'succeeds'", onDisk(STRICT, retriedSync(isBinlog, 6), POWER)),
+  aof(39, "a failed sync is tried again, and 'succeeds'", onDisk(ALWAYS, retriedSync(isIncrement, 3), POWER)),
+  wal(39, "a failed binlog sync is tried again, and 'succeeds'", onDisk(STRICT, retriedSync(isBinlog, 3), POWER)),
   wal(
     39,
     "a failed tablespace sync is tried again, and 'succeeds'",
@@ -246,7 +214,7 @@ export const FILE_BUGS: readonly Bug[] = [
   aof(
     53,
     "append mode ignores the write's position",
-    onDisk(ALWAYS, appendMode(isIncrement), ALL, { makeBase: () => tornEnd(ALWAYS, isIncrement) }),
+    onDisk(ALWAYS, appendMode(isIncrement), ALL, { life: TORN_INCREMENT }),
   ),
   aof(54, "bytes in a stream's buffer count as written", onDisk(ALWAYS, buffered(isIncrement, 2048), KILL)),
   wal(54, "redo in a stream's buffer counts as written", onDisk(RELAXED, buffered(isRedo, 8192, 8), KILL)),

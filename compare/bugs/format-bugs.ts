@@ -4,6 +4,7 @@ import { readU32, readU48, wordsOf, writeU48 } from "../../kv-wal/bytes-view.ts"
 import { createWalEngine, type WalEngine } from "../../kv-wal/engine.ts";
 import { PAGE_SIZE } from "../../kv-wal/page.ts";
 import { BLOCK_SIZE, sealChecksum } from "../../kv-wal/redo-block.ts";
+import type { SyncTiming } from "../simulator.ts";
 import type { Planned } from "../workload.ts";
 import {
   ALWAYS,
@@ -131,6 +132,7 @@ function createOneSync(...args: Parameters<typeof createWalEngine>): WalEngine {
   return engine;
 }
 
+const SLOW_SYNCS: SyncTiming = { shortMs: [30, 60], longMs: [30, 60], longOneIn: 40 };
 const WRITING_PAGES: Partial<Hunt> = { ...CLEANING, partlyOneIn: 1, crashAfter: isPageWrite };
 
 function wal(pitfall: number, what: string, hunt: Bug["hunt"]): Bug {
@@ -152,7 +154,10 @@ export const FORMAT_BUGS: readonly Bug[] = [
       POWER,
       {
         ...CLEANING,
+        // Commits come while pages and checkpoint are synced.
+        timing: SLOW_SYNCS,
         crashAfter: isStep("wal.checkpoint", "wal.commit"),
+        wanted: "refused",
       },
     ),
   ),

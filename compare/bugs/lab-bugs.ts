@@ -80,7 +80,7 @@ export const LAB_BUGS: readonly Bug[] = [
     pitfall: 68,
     what: "an operation without an answer is taken for done",
     engine: "aof",
-    hunt: { policy: ALWAYS, states: KILL, judge: impatient },
+    hunt: { policy: ALWAYS, models: KILL, judge: impatient },
     inLab: "accuses",
   },
 ];

@@ -1,14 +1,11 @@
-/** Seeded bugs of the order of steps and of the two logs: pitfalls 21, 27, 29, 31, 33 to 35, 37, 41, 51. */
+/** Seeded bugs of the order of steps and of the two logs: pitfalls 21, 22, 27, 29, 31, 33 to 35, 37, 41, 51. */
 
 import type { Call } from "../../common/command/call.ts";
 import { type Fault, FaultyDisk } from "../../common/disk/faulty-disk.ts";
-import type { MemoryDisk } from "../../common/disk/memory-disk.ts";
 import type { Settled } from "../../kv-aof/aof-log.ts";
 import { AofEngine, createAofEngine } from "../../kv-aof/engine.ts";
 import { createWalEngine, type WalEngine } from "../../kv-wal/engine.ts";
 import type { CommitSteps } from "../../kv-wal/write-path.ts";
-import { CrashStates } from "../crash-states.ts";
-import { simulate } from "../simulated-run.ts";
 import type { Planned } from "../workload.ts";
 import {
   ALL,
@@ -23,7 +20,10 @@ import {
   running,
   STRICT,
 } from "./bug.ts";
-import { type Hunt, huntPlan } from "./hunt.ts";
+import { CarelessDisk } from "./careless-disk.ts";
+import { tornEnd } from "./earlier-life.ts";
+import { creditedSync } from "./habits.ts";
+import type { Hunt } from "./hunt.ts";
 
 type CreateArgs = Parameters<typeof createWalEngine>;
 
@@ -77,9 +77,12 @@ class PostponedWrite extends AofEngine {
 }
 
 /** An engine whose log is changed once it is open. */
-function withLog(change: (log: AofEngine["log"]) => void): (...args: CreateArgs) => AofEngine {
-  return (host, config) => {
-    const engine = createAofEngine(host, config);
+function withLog(
+  change: (log: AofEngine["log"]) => void,
+  create: (...args: CreateArgs) => AofEngine = createAofEngine,
+): (...args: CreateArgs) => AofEngine {
+  return (...args) => {
+    const engine = create(...args);
     const recover = engine.recover.bind(engine);
     engine.recover = () => {
       const recovery = recover();
@@ -90,8 +93,21 @@ function withLog(change: (log: AofEngine["log"]) => void): (...args: CreateArgs)
   };
 }
 
+const createInBackground = withSteps((_, { storage }) => ({
+  flushPrepared(_group, next) {
+    storage.redo.write();
+    storage.redo.whenDurable(() => next());
+  },
+}));
+
+/** No bug by itself: every turn syncs as large ones do, so that a few commands meet what many do. */
+function syncInBackground(log: AofEngine["log"]): void {
+  log.sync = (done) => log.finish(done);
+}
+
+/** Replies to reads leave at once; groups sync in the background, as large ones do. */
 function earlyReads(...args: CreateArgs): WalEngine {
-  const engine = createWalEngine(...args);
+  const engine = createInBackground(...args);
   const settle = engine.settle.bind(engine);
   let wrote = false;
   const stage = engine.stage.bind(engine);
@@ -110,14 +126,6 @@ function earlyReads(...args: CreateArgs): WalEngine {
   return engine;
 }
 
-/** What a first life with data leaves when its process is killed. */
-function crashedLife(): MemoryDisk {
-  const run = simulate(huntPlan({ policy: STRICT, states: [] }, 1));
-  const states = new CrashStates();
-  for (const event of run.timeline) if (event.kind === "disk") states.apply(event.operation);
-  return states.kill();
-}
-
 function idsFromOne(...args: CreateArgs): WalEngine {
   const engine = createWalEngine(...args);
   let last = 0;
@@ -129,8 +137,8 @@ function idsFromOne(...args: CreateArgs): WalEngine {
 const READERS: Partial<Hunt> = {
   plan: writerAndReaders,
   clients: 3,
-  operations: 300,
-  batch: 60,
+  operations: 20,
+  batch: 2,
   thinkMs: [0, 1],
   // Only what somebody has been told can vanish.
   crashAfter: ({ kind }) => kind === "answer",
@@ -146,26 +154,21 @@ function writerAndReaders(client: number): { next(): Planned } {
   };
 }
 
-/** Transactions of several undo pages: each gives 60 fields new values of the same length. */
-function longTransactions(client: number): { next(): Planned } {
+/** Changes of several undo pages: each gives 60 fields new values of the same length. */
+function longChanges(client: number): { next(): Planned } {
   let turn = 0;
   return {
     next() {
       turn++;
-      const set = (field: number): string[] => [
-        "HSET",
-        `c${client}:h`,
-        `f${field}`,
-        `${turn}.${field}=`.padEnd(700, "v"),
-      ];
-      return { kind: "transaction", commands: Array.from({ length: 60 }, (_, field) => set(field)) };
+      const fields = Array.from({ length: 60 }, (_, field) => [`f${field}`, `${turn}.${field}=`.padEnd(700, "v")]);
+      return { kind: "write", commands: [["HSET", `c${client}:h`, ...fields.flat()]] };
     },
   };
 }
 
 const ROTATING = { operations: 30, directives: { "max-binlog-size": "4096" } } as const;
 
-const fullDisk: Fault = { call: "write", path: isIncrement, nth: 6, times: 4, code: "ENOSPC" };
+const fullDisk: Fault = { call: "write", path: isIncrement, nth: 4, times: 2, code: "ENOSPC" };
 
 function wal(pitfall: number, what: string, hunt: Bug["hunt"]): Bug {
   return { pitfall, what, engine: "wal", hunt };
@@ -239,18 +242,30 @@ export const ORDER_BUGS: readonly Bug[] = [
         return engine;
       },
       ALL,
-      { plan: longTransactions, clients: 1, operations: 6, batch: 1, thinkMs: [0, 5], binlog: true },
+      { plan: longChanges, clients: 1, operations: 6, batch: 1, thinkMs: [0, 5], binlog: true },
     ),
+  ),
+  aof(
+    22,
+    "a sync is credited with what was written while it ran",
+    running(ALWAYS, withLog(syncInBackground), POWER, {
+      wrapDisk: (disk, later) => new CarelessDisk(disk, creditedSync(isIncrement)(later)),
+    }),
   ),
   aof(
     29,
     "a read is answered before what it saw is durable",
-    running(ALWAYS, (host, config) => new EarlyReads(host, config), ["power"], { ...READERS, wanted: "vanished read" }),
+    running(
+      ALWAYS,
+      withLog(syncInBackground, (host, config) => new EarlyReads(host, config)),
+      ["dropped"],
+      { ...READERS, wanted: "vanished read" },
+    ),
   ),
   wal(
     29,
     "a read is answered before what it saw is durable",
-    running(STRICT, earlyReads, ["power"], { ...READERS, wanted: "vanished read" }),
+    running(STRICT, earlyReads, ["dropped"], { ...READERS, wanted: "vanished read" }),
   ),
   aof(
     31,
@@ -273,7 +288,11 @@ export const ORDER_BUGS: readonly Bug[] = [
       ROTATING,
     ),
   ),
-  wal(35, "transaction ids start again with each life", running(STRICT, idsFromOne, KILL, { makeBase: crashedLife })),
+  wal(
+    35,
+    "transaction ids start again with each life",
+    running(STRICT, idsFromOne, KILL, { life: tornEnd(STRICT, isBinlog) }),
+  ),
   aof(
     41,
     "a batch that did not fit on the disk is acknowledged",

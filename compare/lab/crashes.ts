@@ -12,7 +12,7 @@ import { SeededRandom } from "../random.ts";
 import type { DiskImage } from "./disk-image.ts";
 import type { PersistenceModel } from "./models/model.ts";
 import { PendingDisk } from "./pending-disk.ts";
-import type { Recording } from "./recording.ts";
+import type { RecordedEvent, Recording } from "./recording.ts";
 import {
   type Choice,
   type EnumerationLimits,
@@ -30,7 +30,9 @@ export interface CrashOptions {
   /** Only after events of this order or a higher one: whatever has a lower one had happened before. */
   readonly from?: number | undefined;
   /** Only after these events; all when left out. */
-  readonly isCut?: ((event: number, model: PersistenceModel) => boolean) | undefined;
+  readonly isCut?:
+    | ((event: number, model: PersistenceModel, happened: RecordedEvent | undefined) => boolean)
+    | undefined;
 }
 
 /** One crash. */
@@ -161,7 +163,7 @@ export function* crashesOf(recording: Recording, options: CrashOptions, coverage
     if (happened === undefined ? options.from !== undefined : happened.order < (options.from ?? 0)) continue;
     const step = happened?.kind === "step" ? happened.step : undefined;
     for (const model of options.models) {
-      if (options.isCut?.(event, model) === false) continue;
+      if (options.isCut?.(event, model, happened) === false) continue;
       let last = given.get(model.name);
       const inFlight = operationAt(recording, event + 1);
       const isRepeated = last !== undefined && isSameMoment(last, model, disk, operations.length, inFlight);

@@ -62,7 +62,7 @@ export function huntFault(plan: RunPlan, fault: InjectedFault, options: FaultHun
   const isCut = (event: number): boolean =>
     event === last || (event >= faulted.from && event % cutOneIn === plan.seed % cutOneIn);
   const hunt = huntRun(faulted.run, {
-    ...{ models: MODELS, limits: LIMITS, againOneIn: 0, goOn: true },
+    ...{ models: MODELS, limits: LIMITS, againOneIn: 0, goOn: true, mayStop: true },
     ...{ store, subject, seen, check, isCut },
   });
   const { finding } = hunt;

@@ -11,9 +11,9 @@ import type { EngineName } from "../policy.ts";
 import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import type { Check } from "./checks.ts";
-import { CoverageTable, type Crash, type CrashOptions, crashesOf } from "./crashes.ts";
+import { CoverageTable, type Crash, type CrashOptions, crashAt, crashesOf } from "./crashes.ts";
 import { DiskImage } from "./disk-image.ts";
-import { breachOf, isBreach, Judge, withUnstable } from "./judge.ts";
+import { breachOf, isBreach, Judge, type Oracle, withStopped, withUnstable } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
 import type { PersistenceModel } from "./models/model.ts";
 import { PageStore } from "./page-store.ts";
@@ -39,6 +39,15 @@ export interface HuntOptions {
   readonly subject?: Subject | undefined;
   readonly seen?: SeenDisks | undefined;
   readonly isCut?: CrashOptions["isCut"];
+  /** Only a violation of this kind is a finding. */
+  readonly kind?: Violation["kind"] | undefined;
+  /** The run may stop by itself: its disk fails. */
+  readonly mayStop?: boolean | undefined;
+  readonly oracle?: Oracle | undefined;
+  /** What a recovery may end with; see Subject. */
+  readonly isExpected?: ((error: unknown) => error is Error) | undefined;
+  /** The time is up: what has been found until then is the result. */
+  readonly isLate?: (() => boolean) | undefined;
 }
 
 /** Digests of disks, so that each is counted once, and its recovery crashed once. */
@@ -107,6 +116,7 @@ export interface Again {
 
 /** The medium fails once: what comes after a fault that is not promised is an ordinary power loss. */
 const ORDINARY = modelOf("ext4-like");
+const KILL = modelOf("kill");
 
 /** What a crash of a recovery leaves, when the crash of the run was of this model. */
 export function modelOfRecovery(model: PersistenceModel, engine: EngineName): PersistenceModel {
@@ -156,13 +166,13 @@ class Hunter {
     this.#run = run;
     this.#options = options;
     this.#started = started;
-    this.#subject = options.subject ?? new Subject(run.plan, options.check);
-    this.#judge = new Judge(run);
+    this.#subject = options.subject ?? new Subject(run.plan, options.check, options.isExpected);
+    this.#judge = new Judge(run, options.oracle);
     this.#seen = options.seen ?? new SeenDisks();
   }
 
   hunt(): Hunt {
-    const { models, limits, crashesMax = Number.POSITIVE_INFINITY, isCut } = this.#options;
+    const { models, limits, crashesMax = Number.POSITIVE_INFINITY, isCut, isLate } = this.#options;
     const recoveriesBefore = this.#subject.recoveries;
     const recording = recordingOf(this.#run, this.#options.store ?? new PageStore());
     const crashes = crashesOf(recording, { models, limits, seed: this.#run.plan.seed, isCut }, this.#coverage);
@@ -171,7 +181,9 @@ class Hunter {
       const found = this.#look(crash);
       finding ??= found;
       if ((finding !== undefined && this.#options.goOn !== true) || this.#crashes >= crashesMax) break;
+      if (isLate?.() === true) break;
     }
+    finding ??= this.#lookAtEnd(recording);
     return {
       run: this.#run,
       finding,
@@ -195,7 +207,20 @@ class Hunter {
     let verdict = this.#judge.verdict(crash, outcome);
     if (isNew && outcome.refused === undefined) verdict = this.#crashAgain(crash, verdict);
     this.#count(crash, verdict);
-    const violation = breachOf(crash.model, this.#run.plan.policy.engine, verdict);
+    const violation = breachOf(crash.model, this.#run.plan.policy.engine, verdict, this.#options.kind);
+    return violation && { run: this.#run, crash, outcome, verdict, violation };
+  }
+
+  /** An engine that has stopped by itself was not available, whatever is found later: shown as a kill at the end. */
+  #lookAtEnd(recording: Recording): Finding | undefined {
+    const { mayStop, kind = "stopped" } = this.#options;
+    if (this.#run.failure === undefined || mayStop === true || kind !== "stopped") return undefined;
+    const crash = crashAt(recording, KILL, this.#run.timeline.length - 1);
+    if (crash === undefined) return undefined;
+    const outcome = this.#subject.outcomeOf(crash.image);
+    const verdict = withStopped(this.#judge.verdict(crash, outcome), this.#run);
+    const violation = breachOf(KILL, this.#run.plan.policy.engine, verdict, "stopped");
+    this.#count(crash, verdict);
     return violation && { run: this.#run, crash, outcome, verdict, violation };
   }
 

@@ -27,9 +27,16 @@ export function isBreach(model: PersistenceModel, engine: EngineName, { kind, de
   return !NOTICED.has(kind) || (kind === "refused" && detail.startsWith(SURPRISED));
 }
 
-/** The first violation of a verdict that breaks what is owed. */
-export function breachOf(model: PersistenceModel, engine: EngineName, verdict: Verdict): Violation | undefined {
-  return verdict.violations.find((violation) => isBreach(model, engine, violation));
+/** The first violation of a verdict that breaks what is owed; of the kind, when one is asked for. */
+export function breachOf(
+  model: PersistenceModel,
+  engine: EngineName,
+  verdict: Verdict,
+  kind?: Violation["kind"],
+): Violation | undefined {
+  return verdict.violations.find(
+    (violation) => (kind === undefined || violation.kind === kind) && isBreach(model, engine, violation),
+  );
 }
 
 /** What the oracle needs to know about a crash after that event, but for what was found. */
@@ -100,6 +107,20 @@ export function withUnstable(verdict: Verdict, run: SimulatedRun, detail: string
     promise: "recovery gives the same result every time",
     command: "",
     detail,
+  };
+  return { ...verdict, violations: [...verdict.violations, violation] };
+}
+
+/** The engine stopped itself, and its disk had done all that it asked: the verdict says so as well. */
+export function withStopped(verdict: Verdict, run: SimulatedRun): Verdict {
+  const { failure } = run;
+  const violation: Violation = {
+    kind: "stopped",
+    rule: "I6",
+    matrix: matrixAt(run, run.timeline.length - 1),
+    promise: "only a disk that fails stops an engine",
+    command: "",
+    detail: failure instanceof Error ? failure.message : String(failure),
   };
   return { ...verdict, violations: [...verdict.violations, violation] };
 }

@@ -3,7 +3,7 @@
  * it again; the result is 1-minimal: without any single one of its parts it does not fail any more.
  */
 import type { DiskImage } from "./disk-image.ts";
-import type { Choice, StateSpace } from "./state-space.ts";
+import { type Choice, type Dimension, operationLost, type StateSpace } from "./state-space.ts";
 
 /** Does it still fail with these? May run another program, and take its time. */
 export type StillFails<T> = (items: readonly T[]) => boolean | Promise<boolean>;
@@ -29,18 +29,27 @@ export async function minimiseList<T>(items: readonly T[], stillFails: StillFail
   return list;
 }
 
-/** Keeps as much as possible of what the state has lost: dimension after dimension becomes 0 where that still fails. */
+/**
+ * Keeps as much as possible of what the state has lost: first what whole operations did, then dimension after dimension
+ * becomes 0 where that still fails.
+ */
 export async function minimiseChoice(
   space: StateSpace,
   choice: Choice,
   stillFails: (image: DiskImage, choice: Choice) => boolean | Promise<boolean>,
 ): Promise<Choice> {
   const lossy = choice.flatMap((value, index) => (value > 0 ? [index] : []));
+  const byOperation = new Map<number, number[]>();
+  for (const index of lossy) {
+    const operation = operationLost(space.dimensions[index] as Dimension, choice[index] as number);
+    byOperation.set(operation, [...(byOperation.get(operation) ?? []), index]);
+  }
   const withLosses = (indexes: readonly number[]): Choice =>
     choice.map((value, index) => (indexes.includes(index) ? value : 0));
-  const few = await minimiseList(lossy, (indexes) => {
+  const fails = (indexes: readonly number[]): boolean | Promise<boolean> => {
     const next = withLosses(indexes);
     return stillFails(space.build(next), next);
-  });
-  return withLosses(few);
+  };
+  const operations = await minimiseList([...byOperation.values()], (groups) => fails(groups.flat()));
+  return withLosses(await minimiseList(operations.flat(), fails));
 }

@@ -19,7 +19,7 @@ import { type Finding, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
-import { scriptOfRun } from "./shrink.ts";
+import { scriptOfRun } from "./shrink-script.ts";
 import { Subject } from "./subject.ts";
 import { scriptOf } from "./workloads.ts";
 
@@ -107,7 +107,7 @@ export function saveFinding(path: string, finding: Finding): void {
     batch: plan.batch,
     thinkMs: plan.thinkMs,
     restMs: plan.restMs ?? 0,
-    script: scriptOfRun(finding),
+    script: scriptOfRun(run),
     fault: plan.fault,
     model: crash.model.name,
     event: crash.event,

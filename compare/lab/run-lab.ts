@@ -117,11 +117,14 @@ function replayRun(line: string, models: readonly string[] = DEFAULT_MODELS): Fi
 async function showFinding(finding: Finding | undefined, path: string | undefined): Promise<void> {
   if (finding === undefined) return;
   const small = await shrink(finding, { check: everyCheck(1) });
-  const { commands, lostWrites, attempts, ms } = small;
+  const { commands, lostWrites, isMinimal, attempts, ms } = small;
+  const size = `${commands} commands, one crash, ${lostWrites} lost or torn writes`;
+  const effort = `(${attempts} attempts, ${(ms / 1000).toFixed(1)} s)`;
   print(["", ...explain(small.finding), ""]);
   print([
-    `Minimal: ${commands} commands, one crash, ${lostWrites} lost or torn writes; nothing of it can be left out ` +
-      `(${attempts} attempts, ${(ms / 1000).toFixed(1)} s)`,
+    isMinimal
+      ? `Minimal: ${size}; nothing of it can be left out ${effort}`
+      : `Small: ${size}; the time was up before everything had been left out once ${effort}`,
   ]);
   if (path === undefined) return;
   saveFinding(path, small.finding);

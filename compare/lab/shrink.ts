@@ -3,116 +3,107 @@
  * hunt under the same model; then, at the crash that is left, what the crash took. What remains cannot do without any of
  * its commands or losses: the last round of minimise.ts has tried.
  */
-import { isAccount } from "../model.ts";
-import type { Violation } from "../oracle.ts";
 import { SeededRandom } from "../random.ts";
-import type { RunPlan, Script } from "../simulated-run.ts";
-import type { Planned } from "../workload.ts";
+import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";
-import { type Finding, type HuntOptions, hunt, modelOfRecovery, recordingOf } from "./hunt.ts";
+import { type Finding, type HuntOptions, huntRun, modelOfRecovery, recordingOf } from "./hunt.ts";
 import { isBreach, verdictOf } from "./judge.ts";
-import { minimiseChoice, minimiseList } from "./minimise.ts";
+import { minimiseChoice } from "./minimise.ts";
 import { modelOf } from "./models/index.ts";
 import { PageStore } from "./page-store.ts";
 import { convergence } from "./recover-again.ts";
+import { commandsOf, ScriptShrinker, scriptOfRun } from "./shrink-script.ts";
 import { Subject } from "./subject.ts";
 
 export interface Minimised {
   readonly finding: Finding;
+  /** Commands that the clients send. */
   readonly commands: number;
   /** Operations of the disk whose effect was lost or torn. */
   readonly lostWrites: number;
+  /** Without any one of its commands, pauses and losses the promise is kept: each was tried. */
+  readonly isMinimal: boolean;
   /** Runs and recoveries that it took. */
   readonly attempts: number;
   readonly ms: number;
 }
 
-/** Enough to find again what has been found; the same for every attempt. */
+/** How the finding was found, as far as its model does not say it; the same for every attempt. */
+export interface ShrinkOptions extends Pick<HuntOptions, "check" | "oracle" | "isExpected" | "mayStop"> {
+  readonly limits?: HuntOptions["limits"] | undefined;
+  readonly limitMs?: number;
+}
+
+/** Enough to find again what has been found. */
 const LIMITS = { exhaustive: 64, sampled: 48 };
 const CRASHES_MAX = 4000;
+const LIMIT_MS = 20_000;
 
 /** The finding, as small as it gets. */
-export async function shrink(finding: Finding, options: Pick<HuntOptions, "check"> = {}): Promise<Minimised> {
+export async function shrink(finding: Finding, options: ShrinkOptions = {}): Promise<Minimised> {
   const started = performance.now();
-  const shrinker = new Shrinker(finding, options);
+  const { limitMs = LIMIT_MS } = options;
+  const shrinker = new Shrinker(finding, options, () => performance.now() - started > limitMs);
   await shrinker.shrinkScript();
   const smallest = await shrinker.shrinkCrash();
-  const script = scriptOfRun(smallest);
   return {
     finding: smallest,
-    commands: script.clients.flat().reduce((sum, { commands }) => sum + commands.length, 0),
+    commands: commandsOf(scriptOfRun(smallest.run)),
     lostWrites: new Set(lossesOfCrash(smallest.crash).map(({ operation }) => operation)).size,
+    isMinimal: !shrinker.wasLate,
     attempts: shrinker.attempts,
     ms: performance.now() - started,
   };
 }
 
-/** What the clients did, as a script. */
-export function scriptOfRun({ run }: Pick<Finding, "run">): Script {
-  if (run.plan.script !== undefined) return run.plan.script;
-  const clients = run.history.clients.slice(0, run.setupClient);
-  return {
-    name: "recorded",
-    clients: clients.map((operations) => operations.map(({ kind, commands }) => ({ kind, commands }))),
-    bank: true,
-  };
-}
-
-/** A step of a script, and whose it is. */
-interface Item {
-  readonly client: number;
-  readonly step: Planned;
-}
-
 class Shrinker {
   attempts = 0;
-  readonly #kind: Violation["kind"];
+  /** The time was up before everything had been tried. */
+  wasLate = false;
   readonly #options: HuntOptions;
+  readonly #isLate: () => boolean;
+  /** Crashes come at the same kind of moment only: after the same step, or the same call on the same file. */
+  readonly #moment: string;
+  readonly #isTorn: boolean;
   #smallest: Finding;
 
-  constructor(finding: Finding, { check }: Pick<HuntOptions, "check">) {
+  constructor(finding: Finding, options: ShrinkOptions, isLate: () => boolean) {
+    const { run, crash, violation } = finding;
+    const { kind } = violation;
     this.#smallest = finding;
-    this.#kind = finding.violation.kind;
-    const againOneIn = finding.violation.kind === "unstable recovery" ? 1 : 0;
-    this.#options = { models: [finding.crash.model], limits: LIMITS, againOneIn, crashesMax: CRASHES_MAX, check };
+    this.#isTorn = crash.knownAt > crash.event;
+    this.#moment = momentText(run, crash.event, this.#isTorn);
+    this.#isLate = isLate;
+    const { limits = LIMITS } = options;
+    const againOneIn = kind === "unstable recovery" ? 1 : 0;
+    this.#options = {
+      ...{ ...options, kind, limits, againOneIn, isLate },
+      ...{ models: [finding.crash.model], crashesMax: CRASHES_MAX },
+    };
   }
 
   async shrinkScript(): Promise<void> {
-    const script = scriptOfRun(this.#smallest);
-    const items = script.clients.flatMap((steps, client) => steps.map((step): Item => ({ client, step })));
-    const build = (kept: readonly Item[], bank: boolean): Script => ({
-      name: script.name,
-      clients: script.clients.map((_, client) => kept.filter((item) => item.client === client).map(({ step }) => step)),
-      bank,
-    });
-    // Without the bank a script is easier to read; it is kept only if it is needed.
-    const withoutBank = items.filter(({ step }) => !step.commands.some(([, key = ""]) => isAccount(key)));
-    const bank = script.bank && !this.#fails(build(withoutBank, false));
-    const all = script.bank && !bank ? withoutBank : items;
-    if (!this.#fails(build(all, bank))) return;
-    let kept = await minimiseList(all, (list) => this.#fails(build(list, bank)));
-    for (let index = 0; index < kept.length; index++) {
-      const { client, step } = kept[index] as Item;
-      if (step.commands.length < 2) continue;
-      const withBody = (commands: Planned["commands"]): Item[] =>
-        kept.with(index, { client, step: { ...step, commands } });
-      const body = await minimiseList(
-        step.commands,
-        (commands) => commands.length > 0 && this.#fails(build(withBody(commands), bank)),
-      );
-      kept = withBody(body);
-    }
-    // The last attempt may have been one that did not fail: the smallest that did is kept by #fails.
-    this.#fails(build(kept, bank));
+    const { run, crash, violation } = this.#smallest;
+    const cut = violation.kind === "stopped" ? Number.POSITIVE_INFINITY : (run.timeline[crash.knownAt]?.order ?? 0);
+    const plan = { ...run.plan, script: scriptOfRun(run) };
+    await new ScriptShrinker(plan, (smaller) => this.#fails(smaller)).shrink(run, cut);
   }
 
-  /** Does this script break the same promise? If it does, it is the smallest so far. */
-  #fails(script: Script): boolean {
+  #isOver(): boolean {
+    this.wasLate ||= this.#isLate();
+    return this.wasLate;
+  }
+
+  /** Does this break the same promise? If it does, it is the smallest so far. */
+  #fails(plan: RunPlan): boolean {
+    if (this.#isOver()) return false;
     this.attempts++;
-    const { plan } = this.#smallest.run;
-    const smaller: RunPlan = { ...plan, script };
-    const { finding } = hunt(smaller, this.#options);
-    if (finding?.violation.kind !== this.#kind) return false;
+    const run = simulate(plan);
+    const { finding } = huntRun(run, {
+      ...this.#options,
+      isCut: (event) => momentText(run, event, this.#isTorn) === this.#moment,
+    });
+    if (finding === undefined) return false;
     this.#smallest = finding;
     return true;
   }
@@ -120,9 +111,10 @@ class Shrinker {
   /** The fewest losses with which the crash still breaks it. */
   async shrinkCrash(): Promise<Finding> {
     const { run, crash } = this.#smallest;
+    if (this.#smallest.violation.kind === "stopped") return this.#smallest;
     const store = new PageStore();
     const recording = recordingOf(run, store);
-    const subject = new Subject(run.plan, this.#options.check);
+    const subject = new Subject(run.plan, this.#options.check, this.#options.isExpected);
     let best: Finding = this.#smallest;
     for (const name of new Set([crash.model.name, "ext4-like", "posix-weak"])) {
       const model = name === crash.model.name ? crash.model : modelOf(name);
@@ -135,7 +127,7 @@ class Shrinker {
       if (first === undefined) continue;
       const few = await minimiseChoice(again.space, choice, (_, next) => {
         this.attempts++;
-        return look(withChoice(again, next)) !== undefined;
+        return !this.#isOver() && look(withChoice(again, next)) !== undefined;
       });
       const small = look(withChoice(again, few));
       if (small !== undefined && lossCount(small) <= lossCount(best)) best = small;
@@ -145,10 +137,10 @@ class Shrinker {
 
   #judge({ run }: Finding, subject: Subject, crash: Crash): Finding | undefined {
     const outcome = subject.outcomeOf(crash.image);
-    const verdict = verdictOf(run, crash.knownAt, crash.model.crash, outcome);
-    const violation = verdict.violations.find(({ kind }) => kind === this.#kind);
+    const verdict = verdictOf(run, crash.knownAt, crash.model.crash, outcome, this.#options.oracle);
+    const violation = verdict.violations.find(({ kind }) => kind === this.#options.kind);
     if (violation !== undefined) return { run, crash, outcome, verdict, violation };
-    if (this.#kind !== "unstable recovery") return undefined;
+    if (this.#options.kind !== "unstable recovery") return undefined;
     const { problem } = convergence(subject, crash.image, {
       model: modelOfRecovery(crash.model, run.plan.policy.engine),
       limits: LIMITS,
@@ -159,6 +151,14 @@ class Shrinker {
       ? undefined
       : { run, crash, outcome, verdict, violation: { ...this.#smallest.violation, detail: problem } };
   }
+}
+
+/** What happened last before a crash; of a write that it tore, that write. Numbers of files are left out. */
+function momentText({ timeline }: SimulatedRun, event: number, isTorn: boolean): string {
+  const happened = timeline[isTorn ? event + 1 : event];
+  if (happened?.kind === "step") return happened.step;
+  if (happened?.kind !== "disk") return happened?.kind ?? "";
+  return `${happened.operation.kind} ${happened.operation.path.replace(/\d+/g, "#")}`;
 }
 
 /** `dropped` loses everything, and has no names for it. */

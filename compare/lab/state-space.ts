@@ -6,8 +6,8 @@
  *
  *     1. the whole space, when it is small enough: exhaustive
  *     2. nothing kept; everything kept
- *     3. one thing lost, everything else kept, with every value; then one thing kept, everything else lost
- *     4. pairs: of any two things every combination of kept and lost, by the bits of their numbers (2 log n states)
+ *     3. pairs: of any two things every combination of kept and lost, by the bits of their numbers (2 log n states)
+ *     4. in turns: one thing lost, everything else kept, with every value; one thing kept, everything else lost; by seed
  *     5. by seed
  *
  * No state is given twice. Coverage says how many of how many.
@@ -62,11 +62,15 @@ export function lossesOf(space: StateSpace, choice: Choice): Loss[] {
   for (const [index, dimension] of space.dimensions.entries()) {
     const value = choice[index] ?? 0;
     if (value === 0) continue;
-    const { operations, path, subject, values } = dimension;
-    const operation = operations[Math.max(0, operations.length - value)] ?? operations[0] ?? -1;
-    losses.push({ operation, path, subject, what: values[value] ?? "" });
+    const { path, subject, values } = dimension;
+    losses.push({ operation: operationLost(dimension, value), path, subject, what: values[value] ?? "" });
   }
   return losses.sort((a, b) => a.operation - b.operation);
+}
+
+/** The oldest operation of which a dimension with this value lacks the effect. */
+export function operationLost({ operations }: Dimension, value: number): number {
+  return operations[Math.max(0, operations.length - value)] ?? operations[0] ?? -1;
 }
 
 /** Choices of a space, the order of the head of this file. */
@@ -108,18 +112,23 @@ function* chosen(dimensions: readonly Dimension[], random: SeededRandom): Genera
   const lost = dimensions.map((dimension) => dimension.lost);
   yield lost;
   yield kept;
-  for (const [index, { values }] of dimensions.entries()) {
-    for (let value = 1; value < values.length; value++) yield kept.with(index, value);
-  }
-  for (let index = 0; index < dimensions.length; index++) yield lost.with(index, 0);
   for (let bit = 1; bit < dimensions.length; bit *= 2) {
     for (const side of [0, bit]) {
       yield dimensions.map((dimension, index) => ((index & bit) === side ? dimension.lost : 0));
     }
   }
-  for (;;) {
-    // Half of the states lose about as much as they keep, the others little.
-    const oneIn = random.oneIn(2) ? 2 : 2 + random.below(dimensions.length);
-    yield dimensions.map(({ values }) => (random.oneIn(oneIn) ? random.below(values.length) : 0));
+  for (const [index, { values }] of dimensions.entries()) {
+    for (let value = 1; value < values.length; value++) {
+      yield kept.with(index, value);
+      yield someOf(dimensions, random);
+    }
+    yield lost.with(index, 0);
   }
+  for (;;) yield someOf(dimensions, random);
+}
+
+/** Half of these states lose about as much as they keep, the others little. */
+function someOf(dimensions: readonly Dimension[], random: SeededRandom): Choice {
+  const oneIn = random.oneIn(2) ? 2 : 2 + random.below(dimensions.length);
+  return dimensions.map(({ values }) => (random.oneIn(oneIn) ? random.below(values.length) : 0));
 }

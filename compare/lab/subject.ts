@@ -5,9 +5,9 @@
 import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-disk.ts";
 import type { Engine } from "../../common/engine.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
-import { dumpCells } from "../engines.ts";
+import { dumpCells, isRefusal } from "../engines.ts";
 import type { Cells } from "../model.ts";
-import { isRefusal, recoverEngine } from "../recover-engine.ts";
+import { recoverEngine } from "../recover-engine.ts";
 import type { RunPlan } from "../simulated-run.ts";
 import { Simulation } from "../simulator.ts";
 import type { Check, CheckProblem } from "./checks.ts";

@@ -6,7 +6,7 @@ import type { Bytes } from "../../common/bytes.ts";
 import type { Config } from "../../common/config.ts";
 import type { Engine } from "../../common/engine.ts";
 import type { Host } from "../../common/host.ts";
-import type { DiskState, Hunt } from "../bugs/hunt.ts";
+import type { Hunt } from "../bugs/hunt.ts";
 import { type EngineName, type Policy, policyOf } from "../policy.ts";
 import type { Planned } from "../workload.ts";
 import { createAofBeforeMemory } from "./aof-before-memory.ts";
@@ -32,17 +32,17 @@ type Create = (host: Host, config: Config) => Engine;
 
 const ALWAYS = policyOf("aof", "always");
 const STRICT = policyOf("wal", "1/1");
-const POWER: readonly DiskState[] = ["power"];
-const BOTH: readonly DiskState[] = ["kill", "power"];
+const POWER: readonly string[] = ["dropped"];
+const BOTH: readonly string[] = ["kill", "dropped"];
 
 /** Runs the wrong engine, recovers with the right one. */
-function running(under: Policy, create: Create, states: readonly DiskState[], more: Partial<Hunt> = {}): Hunt {
-  return { policy: under, states, create: (_name, host, config) => create(host, config), ...more };
+function running(under: Policy, create: Create, models: readonly string[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: under, models, create: (_name, host, config) => create(host, config), ...more };
 }
 
 /** Runs the right engine, recovers with the wrong one. */
-function recovering(create: Create, states: readonly DiskState[], more: Partial<Hunt> = {}): Hunt {
-  return { policy: STRICT, states, recovery: { create: (_name, host, config) => create(host, config) }, ...more };
+function recovering(create: Create, models: readonly string[], more: Partial<Hunt> = {}): Hunt {
+  return { policy: STRICT, models, recovery: { create: (_name, host, config) => create(host, config) }, ...more };
 }
 
 /** SET text, then INCR on it, which fails: what was asked for is not what happened. */
@@ -99,7 +99,7 @@ export const ORDERS: readonly WrongOrder[] = [
     engine: "aof",
     question: "begin the next increment first, sync the last one second",
     answer: "what comes later may be on disk before what came earlier: a hole, where only an end may be missing",
-    hunt: running(policyOf("aof", "everysec"), createNamedBeforeSealed, ["power", "kept in order"], {
+    hunt: running(policyOf("aof", "everysec"), createNamedBeforeSealed, ["dropped", "ext4-like"], {
       directives: { "auto-aof-rewrite-min-size": "1kb", "auto-aof-rewrite-percentage": "1" },
       partlyOneIn: 1,
     }),
@@ -133,7 +133,7 @@ export const ORDERS: readonly WrongOrder[] = [
     engine: "wal",
     question: "write pages in place, without a copy",
     answer: "redo changes bytes of a whole page; it cannot repair a torn one",
-    hunt: running(STRICT, createNoDoublewrite, ["torn write", "kept in order"]),
+    hunt: running(STRICT, createNoDoublewrite, ["kill", "ext4-like"]),
   },
   {
     id: "binlog-before-prepare",

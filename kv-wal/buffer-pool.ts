@@ -32,6 +32,8 @@ const READ_AHEAD_PAGES = 32;
 const SCANNED_FRAMES = 512;
 /** So many dirty ones met there are worth a batch in the background. */
 const DIRTY_FRAMES_MIN = 16;
+/** So many are written when somebody waits for frames. */
+const WRITTEN_AT_ONCE = 64;
 /** Frames that one mini-transaction may take: two pages for each level of a deep tree, neighbours, header. */
 export const ROOM_FRAMES = 24;
 export const POOL_FRAMES_MIN = 64;
@@ -40,8 +42,8 @@ export const POOL_FRAMES_MIN = 64;
 export interface PageWriter {
   /** Writes these frames, and syncs; what was on its way has arrived then, too. */
   writeFrames(frames: readonly number[]): void;
-  /** Writes them in the background, if nothing else is on its way. */
-  writeSoon(frames: readonly number[]): void;
+  /** The cold end is dirty (`coldDirty`): a batch of what is there is written in the background, now or as the next one. */
+  writeSoon(): void;
   /** A batch is on its way in the background, its frames pinned. */
   readonly isWriting: boolean;
   /** Where the redo log ends: no page knows more. */
@@ -133,10 +135,6 @@ export class BufferPool {
   /** Whether a page lives in the frame. */
   isInUse(frame: number): boolean {
     return this.#frameOf[this.#pageOf[frame]!] === frame;
-  }
-  /** The oldest change of a dirty frame. */
-  oldestChangeOf(frame: number): number {
-    return this.#oldest[frame]!;
   }
 
   /** Ends the operation before: frames that it fetched may go. */
@@ -258,6 +256,17 @@ export class BufferPool {
     return frames;
   }
 
+  /** Up to `count` dirty frames among those that leave next. */
+  coldDirty(count: number): number[] {
+    const frames: number[] = [];
+    let frame = this.lru.coldest;
+    for (let left = Math.min(SCANNED_FRAMES, this.frames >> 2); frame !== NONE && left > 0; left--) {
+      if (this.isDirty(frame) && frames.push(frame) === count) break;
+      frame = this.lru.warmer(frame);
+    }
+    return frames;
+  }
+
   /** Frees frames from the cold end until `count` are free; dirty pages there are written when too few are clean. */
   freeFrames(count: number): void {
     const { lru } = this;
@@ -273,13 +282,15 @@ export class BufferPool {
         frame = warmer;
       }
       if (this.#free.length >= count) {
-        if (dirty.length >= DIRTY_FRAMES_MIN) this.#writer!.writeSoon(dirty);
+        if (dirty.length >= DIRTY_FRAMES_MIN) this.#writer!.writeSoon();
         return;
       }
       if (dirty.length === 0 && frame !== NONE) this.#rotate(frame);
       else {
-        assert(dirty.length > 0 || this.#writer!.isWriting, "buffer pool: not every frame is pinned");
-        this.#writer!.writeFrames(dirty);
+        const { isWriting } = this.#writer!;
+        assert(dirty.length > 0 || isWriting, "buffer pool: not every frame is pinned");
+        // What is on its way may be enough: it is waited for, and no more is written.
+        this.#writer!.writeFrames(isWriting ? [] : dirty.slice(0, WRITTEN_AT_ONCE));
       }
     }
   }

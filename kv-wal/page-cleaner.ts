@@ -17,8 +17,9 @@
  * frame is clean, pages are written at once, in the middle of a command: writers are never refused, and nothing is
  * overwritten (C3 in redo-ring.ts).
  *
- * Writes are calls of the server's thread, because Disk has no others: copying, checksumming and handing over a batch of
- * 2 MiB takes a few milliseconds. The syncs, which take long, run in the background.
+ * Pages that leave the pool next are written before the others when a frame was hard to find (`writeSoon`), as InnoDB's LRU
+ * flushing. The syncs, which take long, run in the background; writes are calls of the server's thread, which are short
+ * (README.md, "What a batch costs").
  */
 import { assert } from "../common/assert.ts";
 import type { DiskFailure } from "../common/errors.ts";
@@ -50,6 +51,8 @@ export class PageCleaner {
   /** Where the log ended at the last idle call: no progress since then means that nobody writes. */
   #idleAt = -1;
   #idleMs = 0;
+  /** Pages that leave the pool next are dirty: the next batch is one of them, before somebody waits for their frames. */
+  #coldIsDirty = false;
   /** Pages that may still be written before the next idle call. */
   #budget = 0;
   /** Set by the engine from its directives. */
@@ -99,8 +102,10 @@ export class PageCleaner {
   /** Writes these dirty frames and syncs them. Pages that change later become dirty again. */
   writeFrames(frames: readonly number[]): void {
     this.#batch.now();
-    for (let from = 0; from < frames.length; from += BATCH_PAGES) {
-      this.#batch.begin(frames.slice(from, from + BATCH_PAGES));
+    // Some of them may have been in the batch that was on its way.
+    const dirty = frames.filter((frame) => this.#pool.isDirty(frame));
+    for (let from = 0; from < dirty.length; from += BATCH_PAGES) {
+      this.#batch.begin(dirty.slice(from, from + BATCH_PAGES));
       this.#batch.now();
     }
   }
@@ -173,7 +178,7 @@ export class PageCleaner {
 
   get #goesOn(): boolean {
     if (this.#batch.isOnItsWay || this.#checkpointing) return false;
-    return this.isPressed || this.#budget >= 1 || this.#need >= 1;
+    return this.isPressed || this.#coldIsDirty || this.#budget >= 1 || this.#need >= 1;
   }
 
   /** Writers wait for a full log: writes pages until `isPressed` is taken back. */
@@ -184,17 +189,28 @@ export class PageCleaner {
 
   /** A batch in the background, then a checkpoint, then the next batch if there is need. */
   #clean(): void {
-    const pages =
-      this.isPressed || this.#need >= 1 ? this.#batchMax : Math.min(this.#batchMax, Math.floor(this.#budget));
-    const frames = this.#pool.oldestDirty(pages, Number.POSITIVE_INFINITY);
+    const frames = this.#chosen();
     this.#budget -= frames.length;
     if (frames.length > 0) this.#writeInBackground(frames);
     else this.#checkpointInBackground();
   }
 
-  /** As `PageWriter` says: pages at the cold end of the pool, wherever their changes are in the log. */
-  writeSoon(frames: readonly number[]): void {
-    if (!this.#batch.isOnItsWay && !this.#checkpointing) this.#writeInBackground(frames.slice(0, this.#batchMax));
+  /** Pages at the cold end of the pool, wherever their changes are in the log; or those that keep the checkpoint back. */
+  #chosen(): number[] {
+    const pages =
+      this.isPressed || this.#need >= 1 ? this.#batchMax : Math.min(this.#batchMax, Math.floor(this.#budget));
+    if (this.#coldIsDirty && !this.isPressed) {
+      this.#coldIsDirty = false;
+      const cold = this.#pool.coldDirty(this.#batchMax);
+      if (cold.length > 0) return cold;
+    }
+    return this.#pool.oldestDirty(pages, Number.POSITIVE_INFINITY);
+  }
+
+  /** As `PageWriter` says. */
+  writeSoon(): void {
+    this.#coldIsDirty = true;
+    if (this.#goesOn) this.#clean();
   }
 
   #writeInBackground(frames: number[]): void {
@@ -210,6 +226,7 @@ export class PageCleaner {
     if (lsn === undefined) {
       this.#budget = 0;
       if (this.isPressed) this.onProgress(false);
+      else if (this.#coldIsDirty) this.#clean();
       return;
     }
     this.#checkpointing = true;

@@ -215,6 +215,7 @@ t.test(
     const syncs: (() => void)[] = [];
     const disk = new MemoryDisk((complete) => syncs.push(complete));
     const host = new TestHost(disk);
+    host.afterTick = (run) => void syncs.push(run);
     const engine = createWalEngine(
       host,
       walConfig({ "redo-log-capacity": "16mb", "buffer-pool-size": "64mb", "io-capacity": "1000" }),

@@ -135,6 +135,42 @@ t.test("a page that was given up before it was ever written: a checkpoint may li
   t.same(checkWal(disk.clone()), []);
 });
 
+t.test(
+  "a batch is copied some pages in each turn: what changes between two of them is written, then or later",
+  async (t) => {
+    const machine = new Machine(new MemoryDisk(), undefined, { "buffer-pool-size": "4mb" });
+    const { engine, disk } = machine;
+    fill(engine, 800, 1600);
+    const below = pseudoRandom(5);
+    const expected = new Map<string, string>();
+    const problems: string[] = [];
+    let turns = 0;
+    let changes = 0;
+    machine.rest(3, () => {
+      turns++;
+      if (changes < 60) {
+        const key = `key ${13 * changes}`;
+        const value = `${changes++}`.repeat(400);
+        commit(engine, () => strings(engine).set(key, value, NO_EXPIRY));
+        // Durable when its group is: there may be another one on its way.
+        engine.settle(() => expected.set(key, value));
+      }
+      if (below(4) > 0) return;
+      for (const left of [disk.clone(), disk.afterPowerLoss()]) {
+        problems.push(...checkWal(left));
+        const again = openWal(left);
+        for (const [key, value] of expected)
+          if (strings(again).get(key) !== value) problems.push(`turn ${turns}: ${key}`);
+      }
+    });
+    t.same(problems, []);
+    t.ok(turns > 20 && changes > 20, `${turns} turns, ${changes} changes between them`);
+    t.ok(engine.storage.cleaner.pagesWritten > 100, `${engine.storage.cleaner.pagesWritten} pages written`);
+    await machine.close();
+    t.same(checkWal(disk), []);
+  },
+);
+
 /** A folder that crashed while a batch of pages was written in place, and what the pages were and should have become. */
 function crashedBatch(directives: Readonly<Record<string, string>>) {
   const machine = new Machine(new MemoryDisk(), undefined, directives);

@@ -23,7 +23,7 @@ export function fileBytes(disk: MemoryDisk): number {
   return disk.open("wal/space", "read").size();
 }
 
-/** A machine whose background syncs end when the test says so. */
+/** A machine whose turns and background syncs end when the test says so. */
 export class Machine {
   readonly disk: MemoryDisk;
   readonly host: TestHost;
@@ -36,16 +36,20 @@ export class Machine {
     this.#syncs = syncs;
     this.disk = from.clone((complete) => syncs.push(complete));
     this.host = new TestHost(stopBefore === undefined ? this.disk : new CrashingDisk(this.disk, stopBefore));
+    this.host.afterTick = (run) => void syncs.push(run);
     this.engine = createWalEngine(this.host, walConfig(directives));
     this.engine.recover();
   }
 
-  /** Idle calls, a tenth of a second apart. */
-  rest(calls: number): void {
+  /** Idle calls, a tenth of a second apart; `meanwhile` is called before each turn, and before each sync ends. */
+  rest(calls: number, meanwhile: () => void = () => {}): void {
     for (let n = 0; n < calls; n++) {
       this.host.nowMs += 100;
       this.engine.idle(1);
-      for (let end = this.#syncs.shift(); end !== undefined; end = this.#syncs.shift()) end();
+      for (let end = this.#syncs.shift(); end !== undefined; end = this.#syncs.shift()) {
+        meanwhile();
+        end();
+      }
     }
   }
 

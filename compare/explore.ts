@@ -11,10 +11,9 @@ import type { MemoryDisk } from "../common/disk/memory-disk.ts";
 import type { StepName } from "../common/steps.ts";
 import { CrashStates } from "./crash-states.ts";
 import { isRefusal, readCells } from "./engines.ts";
-import type { Check } from "./lab/checks.ts";
 import { CoverageTable, type Crash, type CrashOptions, crashesOf, withChoice } from "./lab/crashes.ts";
 import { recordingOf } from "./lab/hunt.ts";
-import { Judge, type Oracle, withUnstable } from "./lab/judge.ts";
+import { Judge, withUnstable } from "./lab/judge.ts";
 import { modelOf } from "./lab/models/index.ts";
 import type { PersistenceModel } from "./lab/models/model.ts";
 import { PageStore } from "./lab/page-store.ts";
@@ -46,13 +45,6 @@ export interface ExploreOptions {
   readonly seed: number;
   /** Only events of this order or a higher one: whatever has a lower one had happened before. */
   readonly from?: number | undefined;
-  /** Crash only after these events; all when left out. */
-  readonly isCut?: ((event: number) => boolean) | undefined;
-  /** What is looked at beside the data. */
-  readonly check?: Check | undefined;
-  readonly oracle?: Oracle | undefined;
-  /** What a recovery may end with; see Subject. */
-  readonly isExpected?: ((error: unknown) => error is Error) | undefined;
 }
 
 /** One judged crash. */
@@ -84,8 +76,8 @@ export function recoverAndRead(plan: RunPlan, disk: Disk): Recovered {
   }
 }
 
-/** Is told every crash, in order; false ends the exploration. */
-export type VisitCrash = (judged: Judged) => unknown;
+/** Is told every crash, in order. */
+export type VisitCrash = (judged: Judged) => void;
 
 /** A power loss that keeps something, at one moment: what it keeps is chosen by chance. */
 const SOME = { exhaustive: 1, sampled: 1 };
@@ -95,16 +87,16 @@ const AGAIN = { exhaustive: 2, sampled: 2 };
 
 /** Calls `visit` for every crash of `run`, in order: first those that the disk's contract decides, then the partly kept. */
 export function explore(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash): Exploration {
-  const { seed, from, partlyKeptOneIn, isCut = () => true } = options;
+  const { seed, from, partlyKeptOneIn } = options;
   const explorer = new Explorer(run, options, visit);
   const random = new SeededRandom(seed);
   const chosen = new Map<number, boolean>();
   const isChosen = (event: number): boolean => {
     const known = chosen.get(event) ?? (run.timeline[event]?.kind === "disk" && random.oneIn(partlyKeptOneIn));
     chosen.set(event, known);
-    return known && isCut(event);
+    return known;
   };
-  explorer.look({ models: [KILL, DROPPED], limits: ALL, seed, from, isCut });
+  explorer.look({ models: [KILL, DROPPED], limits: ALL, seed, from });
   explorer.look({ models: [IN_ORDER, ANY_ORDER], limits: SOME, seed, from, isCut: isChosen });
   return explorer.result;
 }
@@ -127,7 +119,6 @@ class Explorer {
   readonly #subject: Subject;
   readonly #judge: Judge;
   readonly #recording: Recording;
-  #isOver = false;
   #judged = 0;
 
   constructor(run: SimulatedRun, options: ExploreOptions, visit: VisitCrash) {
@@ -135,8 +126,8 @@ class Explorer {
     this.#options = options;
     this.#visit = visit;
     this.#random = new SeededRandom(options.seed);
-    this.#subject = new Subject(run.plan, options.check, options.isExpected);
-    this.#judge = new Judge(run, options.oracle);
+    this.#subject = new Subject(run.plan);
+    this.#judge = new Judge(run);
     this.#recording = recordingOf(run, new PageStore());
   }
 
@@ -145,7 +136,6 @@ class Explorer {
   }
 
   look(options: CrashOptions): void {
-    if (this.#isOver) return;
     const models = options.models.filter((model) => this.#wants(model));
     for (const given of crashesOf(this.#recording, { ...options, models }, new CoverageTable())) {
       const crash = options.limits === SOME ? this.#partOf(given) : given;
@@ -153,9 +143,7 @@ class Explorer {
       if (crash.event < 0 || !this.#options.states.has(state)) continue;
       this.#judged++;
       const { event, step } = crash;
-      if (this.#visit({ event, state, step, verdict: this.#verdict(crash) }) !== false) continue;
-      this.#isOver = true;
-      return;
+      this.#visit({ event, state, step, verdict: this.#verdict(crash) });
     }
   }
 

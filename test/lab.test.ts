@@ -178,7 +178,7 @@ t.test("enumeration", async (t) => {
   for (let a = 0; a < 20; a++) {
     for (let b = 0; b < a; b++) {
       for (const pair of ["00", "01", "10", "11"]) {
-        if (!choices.slice(0, 60).some((choice) => `${choice[a]}${choice[b]}` === pair))
+        if (!choices.slice(0, 12).some((choice) => `${choice[a]}${choice[b]}` === pair))
           missing.push(`${a} ${b} ${pair}`);
       }
     }
@@ -207,11 +207,19 @@ t.test("a scratch disk behaves as a disk, and knows what was asked of it", async
     t.throws(() => disk.open("d/new", "create"), { code: "EEXIST" });
     t.same(disk.list("d"), ["moved", "new"]);
   }
-  t.equal(scratch.image().digest, DiskImage.of(image.store, memory).digest, "the same disk in the end");
   t.same(
     scratch.questions.map(({ path, what }) => `${path} ${what}`),
     ["d/log -1", "d/log 0", "d/log 1", "d -1", "d/new -1", "d -2"],
   );
+  for (const path of ["d/moved", "d/new"]) {
+    const [shown, right] = [scratch, memory].map((disk) => {
+      const file = disk.open(path, "read");
+      const content = Buffer.alloc(file.size());
+      file.read(0, content);
+      return content.toString("latin1");
+    });
+    t.ok(shown === right, `${path} is the same in the end`);
+  }
 });
 
 t.test("the same seed gives the same record, byte for byte; syncs end in any order", async (t) => {

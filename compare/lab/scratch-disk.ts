@@ -13,10 +13,10 @@
 import { assert } from "../../common/assert.ts";
 import type { Disk, DiskFile, OpenMode } from "../../common/disk/disk.ts";
 import { DiskFailure } from "../../common/errors.ts";
-import { DiskImage, FileImage } from "./disk-image.ts";
+import type { DiskImage, FileImage } from "./disk-image.ts";
 import { folderOf } from "./name-list.ts";
 import type { PagePool } from "./page-pool.ts";
-import { PAGE_BYTES, type Page } from "./page-store.ts";
+import { PAGE_BYTES } from "./page-store.ts";
 
 export const ENTRY = -1;
 export const NAMES = -2;
@@ -134,21 +134,6 @@ export class ScratchDisk implements Disk {
     return () => {};
   }
 
-  /** The disk as it is now. */
-  image(): DiskImage {
-    const { store } = this.#image;
-    const entries = new Map(this.#image.entries);
-    for (const [path, entry] of this.#entries) {
-      if (entry === "absent") entries.delete(path);
-      else
-        entries.set(
-          path,
-          entry === "folder" ? undefined : frozen(entry, (bytes) => store.intern(bytes.slice()), store.zero),
-        );
-    }
-    return DiskImage.withEntries(store, entries);
-  }
-
   #entry(path: string): Entry {
     let entry = this.#entries.get(path);
     if (entry === undefined) {
@@ -170,17 +155,6 @@ export class ScratchDisk implements Disk {
 function contentOf(path: string, base: FileImage | undefined, pool: PagePool): ScratchContent {
   const baseEnd = base?.pages.length ?? 0;
   return { size: base?.size ?? 0, own: [], base, basePath: path, asked: new Set(), baseEnd, pool };
-}
-
-function frozen(content: ScratchContent, intern: (bytes: Uint8Array) => Page, zero: Page): FileImage {
-  if (content.own.length === 0 && content.size === content.base?.size) return content.base;
-  const pages: Page[] = [];
-  for (let index = 0; index * PAGE_BYTES < content.size; index++) {
-    const own = content.own[index];
-    const base = index < content.baseEnd ? content.base?.pages[index] : undefined;
-    pages.push(own === undefined ? (base ?? zero) : intern(own));
-  }
-  return new FileImage(content.size, pages);
 }
 
 class ScratchFile implements DiskFile {

@@ -16,39 +16,42 @@ import type { Moment, PersistenceModel } from "./model.ts";
 /** An older lie is mostly made good by a later sync of the same file. */
 const SYNCS_DOUBTED = 16;
 
-/** Files of pages that are overwritten in place. */
-function hasPages(path: string): boolean {
-  return path === SPACE_PATH;
-}
-
 export function lyingFsync(): PersistenceModel {
   return {
     name: "lying-fsync",
-    crash: "power",
     owed: { aof: "notice", wal: "notice" },
     unpromised: {
       aof: "nothing acknowledged is promised: an older state, whole, or a refusal",
       wal: "nothing acknowledged is promised: an older state, whole, or a refusal that names what does not fit",
     },
-    faults:
-      `One of the last ${SYNCS_DOUBTED} syncs of logs and names that the disk answered did nothing. The power fails; what no ` +
-      "other sync has covered is gone.",
-    spaces: (moment) => lieSpaces(moment, (path) => !hasPages(path)),
+    ...lieAbout("logs and names", (path) => path !== SPACE_PATH),
   };
 }
 
 export function lyingFsyncOfPages(): PersistenceModel {
   return {
     name: "lying-fsync-of-pages",
-    crash: "power",
     owed: { aof: "notice", wal: "stability" },
     unpromised: {
       wal:
         "the checkpoint has passed a page that was not written; the older page in its place has a checksum that is right, so data " +
         "of different times are served; InnoDB does the same",
     },
-    faults: `One of the last ${SYNCS_DOUBTED} syncs of the tablespace did nothing. The power fails; what no other sync has covered is gone.`,
-    spaces: (moment) => lieSpaces(moment, hasPages),
+    ...lieAbout("the tablespace", (path) => path === SPACE_PATH),
+  };
+}
+
+/** What both have in common. */
+function lieAbout(
+  what: string,
+  mayLie: (path: string) => boolean,
+): Pick<PersistenceModel, "crash" | "faults" | "spaces"> {
+  return {
+    crash: "power",
+    faults:
+      `One of the last ${SYNCS_DOUBTED} syncs of ${what} that the disk answered did nothing. The power fails; what no other ` +
+      "sync has covered is gone.",
+    spaces: (moment) => lieSpaces(moment, mayLie),
   };
 }
 

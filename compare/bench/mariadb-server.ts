@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { UsageError } from "../../common/errors.ts";
+import { asRoot } from "../originals/mariadb.ts";
 import { MysqlClient } from "../originals/mysql-client.ts";
 import { makeFolder } from "../server-process.ts";
 import { freePort, type StartedProgram, startProgram } from "./peers.ts";
@@ -16,7 +17,7 @@ export const MARIADB_SETTINGS =
 export async function startMariadb(): Promise<StartedProgram> {
   const folder = makeFolder();
   const data = join(folder, "data");
-  const common = ["--no-defaults", "--user=root", `--datadir=${data}`];
+  const common = ["--no-defaults", ...asRoot(), `--datadir=${data}`];
   const installed = spawnSync(
     "mariadb-install-db",
     [...common, "--auth-root-authentication-method=normal", "--skip-test-db"],

@@ -277,7 +277,7 @@ export const AOF_RECOVERY_CLAIMS: readonly Claim[] = [
     crash: "the manifest names the new increment, the old one is not synced",
     expected: "nothing but the last second is lost",
     truth: "false",
-    because: "Redis syncs the old increment after the manifest names the new one (derived from its code)",
+    because: "Redis syncs the old increment after the manifest names the new one",
     run: () => [
       sealCase("short commands", 10, "a hole, a start is refused"),
       sealCase("commands longer than a page", 6000, "a hole, a start is refused"),

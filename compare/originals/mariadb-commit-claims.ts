@@ -1,9 +1,9 @@
 /** What the installed mariadbd shows of claims about its commit: W1, W3, W6, W12, W13, W17, W21 and W32. */
 import { DiskImage } from "../lab/disk-image.ts";
-import { modelOf } from "../lab/models/index.ts";
 import { flushPages, startMariadb, until } from "./mariadb-life.ts";
 import { isWriteReply, MysqlClient } from "./mysql-client.ts";
 import { BINLOG, findOperation, PAGES, REDO, replyPoint } from "./observed-cells.ts";
+import { leftAt } from "./plain-crash.ts";
 import { type Load, type RecordedScene, recordScene, writeOf } from "./recorded-run.ts";
 import { ABOUT_A_SECOND_MS, type Observing, type Scenarios, type Seen } from "./scenario.ts";
 
@@ -116,16 +116,11 @@ async function undoAtReply({ recorded }: Observing): Promise<string> {
 async function withAndWithoutBinlog({ recorded, folder }: Observing): Promise<string> {
   const { points, recording, server, ...run } = await recorded("1/1");
   const { decided, reply } = commitOf({ points, ...run });
-  const imageAt = (point: number): DiskImage => {
-    const [space] = modelOf("kill").spaces(points.at(point));
-    if (space === undefined) throw new Error("the model kill has a state at every point");
-    return space.build([]);
-  };
   const path = points.operations[decided]?.path ?? "";
-  const whole = imageAt(reply);
+  const whole = leftAt(points, reply, "kill");
   const cut = DiskImage.withEntries(
     whole.store,
-    new Map([...whole.entries, [path, imageAt(decided).entries.get(path)]]),
+    new Map([...whole.entries, [path, leftAt(points, decided, "kill").entries.get(path)]]),
   );
   const shown: string[] = [];
   for (const image of [whole, cut]) {

@@ -2,10 +2,10 @@
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DiskImage, imageOf } from "../lab/disk-image.ts";
-import { modelOf } from "../lab/models/index.ts";
 import { flushPages, restartMariadb, startMariadb, until } from "./mariadb-life.ts";
 import { MysqlClient } from "./mysql-client.ts";
 import { findOperation, PAGES, REDO } from "./observed-cells.ts";
+import { leftAt } from "./plain-crash.ts";
 import { type RecordedScene, recordScene, writeOf } from "./recorded-run.ts";
 import type { Observing, Scenario, Scenarios, Seen } from "./scenario.ts";
 
@@ -47,13 +47,6 @@ function ofStolenPages(part: "onDisk" | "after"): Scenario {
   return async (observing) => (await observing.once("stolen pages of mariadbd", () => stolenPages(observing)))[part];
 }
 
-/** The folder of a crash at a point, every finished call in it. */
-function folderAt({ points }: RecordedScene, point: number): DiskImage {
-  const [space] = modelOf("kill").spaces(points.at(point));
-  if (space === undefined) throw new Error("the model kill has a state at every point");
-  return space.build([]);
-}
-
 /** The image with other bytes at a place of a file. */
 function overwritten(image: DiskImage, path: string, at: number, bytes: Uint8Array): DiskImage {
   const file = image.entries.get(path);
@@ -70,12 +63,12 @@ async function tornRedo({ recorded, folder }: Observing): Promise<string> {
   const at = findOperation(run.points, run.from, "write", REDO);
   const operation = at === undefined ? undefined : run.points.operations[at];
   if (at === undefined || operation?.kind !== "write") throw new Error("no redo was written");
-  const before = folderAt(run, at);
+  const before = leftAt(run.points, at, "kill");
   const old = new Uint8Array(operation.bytes.length);
   before.entries.get(operation.path)?.read(operation.at, old);
   const differing = [...operation.bytes.keys()].filter((index) => old[index] !== operation.bytes[index]);
   const half = differing[differing.length >> 1] ?? 0;
-  const torn = overwritten(folderAt(run, at + 1), operation.path, operation.at + half, old.subarray(half));
+  const torn = overwritten(leftAt(run.points, at + 1, "kill"), operation.path, operation.at + half, old.subarray(half));
   const { cells, refused } = await run.server.restart(torn, run.recording.before, folder);
   return refused === undefined && cells.get(writeOf(0)[0]) === "OLD" ? "harmless" : "the server refuses to start";
 }
@@ -115,14 +108,14 @@ function tornPage(doublewrite: "0" | "1"): Scenario {
     if (at === undefined || operation?.kind !== "write") throw new Error("no page was written");
     const path = operation.path;
     const old = new Uint8Array(operation.bytes.length);
-    folderAt(scene, at).entries.get(path)?.read(operation.at, old);
+    leftAt(points, at, "kill").entries.get(path)?.read(operation.at, old);
     const torn = Uint8Array.from(operation.bytes);
     for (let page = 0; page < torn.length; page += PAGE_BYTES) {
       const half = page + PAGE_BYTES / 2;
       torn.set(old.subarray(half, page + PAGE_BYTES), half);
     }
     if (Buffer.compare(torn, operation.bytes) === 0) throw new Error("the page is not torn");
-    return restartOf(scene, overwritten(folderAt(scene, at + 1), path, operation.at, torn), observing.folder);
+    return restartOf(scene, overwritten(leftAt(points, at + 1, "kill"), path, operation.at, torn), observing.folder);
   };
 }
 
@@ -133,7 +126,7 @@ async function replayOverNewPages(observing: Observing): Promise<string> {
   const written = findOperation(points, from, "write", PAGES);
   const synced = written === undefined ? undefined : findOperation(points, written, "sync-end", PAGES);
   if (synced === undefined) throw new Error("no page was synced");
-  return restartOf(scene, folderAt(scene, synced + 1), observing.folder);
+  return restartOf(scene, leftAt(points, synced + 1, "kill"), observing.folder);
 }
 
 const LOSER_ROWS = 400;

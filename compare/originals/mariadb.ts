@@ -21,7 +21,7 @@ import { type CrashedServer, type OriginalServer, type Restarted, restartProgram
 
 const TABLE = "CREATE TABLE twolog.entries (k VARBINARY(64) PRIMARY KEY, v VARBINARY(8000)) ENGINE=InnoDB";
 const FILES = ["--innodb-log-file-size=4M", "--innodb-data-file-path=ibdata1:10M:autoextend"];
-/** The status of InnoDB's and the server's own files that have nothing to do with the workload. */
+/** Of temporary tables; made anew at every start. */
 const IGNORED = ["ibtmp1"];
 
 export function mariadbVersion(): string | undefined {
@@ -42,7 +42,7 @@ function argsFor(folder: string, policy: Policy): string[] {
 }
 
 /** mariadbd does not run as root without being told to, and knows no other user's name. */
-function asRoot(): string[] {
+export function asRoot(): string[] {
   return process.getuid?.() === 0 ? ["--user=root"] : [];
 }
 

@@ -6,8 +6,8 @@
 import { CELLS, type Cell, type Outcome, outcomeText, seenAt } from "../claims/measured.ts";
 import type { CrashPoints } from "../crash-program/crash-points.ts";
 import type { DiskImage } from "../lab/disk-image.ts";
-import { modelOf } from "../lab/models/index.ts";
 import { whyCellDiffers } from "./explanations.ts";
+import { leftAt } from "./plain-crash.ts";
 import { type Load, type RecordedRun, writeOf } from "./recorded-run.ts";
 import type { Restarted } from "./server.ts";
 
@@ -48,14 +48,12 @@ export async function observeCells(run: RecordedRun, workFolder: string): Promis
   const known = new Map<DiskImage["digest"], Restarted>();
   const observed: ObservedCell[] = [];
   for (const cell of CELLS.filter(({ policy }) => policy === server.policy)) {
-    const place = find(run, cell.point);
-    const [space] =
-      place === undefined ? [] : modelOf(cell.crash === "kill" ? "kill" : "dropped").spaces(points.at(place.point));
-    const image = space?.build([]);
-    if (place === undefined || image === undefined) {
+    const place = placeAtReply(points, cell.point) ?? find(run, cell.point);
+    if (place === undefined) {
       observed.push({ cell, outcome: undefined, agrees: false, why: undefined });
       continue;
     }
+    const image = leftAt(points, place.point, cell.crash);
     const restarted = known.get(image.digest) ?? (await server.restart(image, recording.before, workFolder));
     known.set(image.digest, restarted);
     const outcome = seenAt(cell, outcomeOf(place, before, restarted));
@@ -90,10 +88,10 @@ export function findOperation(points: CrashPoints, from: number, kind: string, f
   return index < 0 ? undefined : index;
 }
 
-/** The point at which the reply leaves: everything before it is done. */
-export function replyPoint(points: CrashPoints): number {
+/** The point at which the first reply leaves, or the one with this index: everything before it is done. */
+export function replyPoint(points: CrashPoints, index = 0): number {
   let point = 0;
-  while (point < points.operations.length && points.printedAt(point) === 0) point++;
+  while (point < points.operations.length && points.printedAt(point) <= index) point++;
   return point;
 }
 
@@ -109,29 +107,34 @@ function isSyncedBeforeReply({ points, from }: RecordedRun): boolean {
   return synced !== undefined && synced < replyPoint(points);
 }
 
+/** Before the reply, after it, and seconds later; undefined: the point is another. */
+function placeAtReply(points: CrashPoints, name: string): Place | undefined {
+  switch (name) {
+    case "R2":
+    case "P5":
+      return { point: replyPoint(points), printed: 0 };
+    case "R3":
+    case "P6":
+      return { point: replyPoint(points), printed: 1 };
+    case "R4":
+    case "P7":
+      return { point: points.operations.length, printed: 1 };
+    default:
+      return undefined;
+  }
+}
+
+/** R0, and before the sync: R1, R5. */
 const aofPlace: Finder = ({ points, from }, name) => {
   const write = findOperation(points, from, "write", INCREMENT);
   const sync = write === undefined ? undefined : findOperation(points, write, "sync-start", INCREMENT);
-  const reply = replyPoint(points);
-  switch (name) {
-    case "R0":
-      return atEntry(points, write);
-    case "R1":
-    case "R5":
-      return atEntry(points, sync);
-    case "R2":
-      return { point: reply, printed: 0 };
-    case "R3":
-      return { point: reply, printed: 1 };
-    default:
-      return { point: points.operations.length, printed: 1 };
-  }
+  return atEntry(points, name === "R0" ? write : sync);
 };
 
+/** P0 to P4b. */
 const walPlace: Finder = ({ points, from, server }, name) => {
   const decided = findOperation(points, from, "write", BINLOG);
   if (decided === undefined) return undefined;
-  const reply = replyPoint(points);
   const isSynced = server.policy.name.endsWith("/1");
   const synced = findOperation(points, decided, "sync-end", BINLOG);
   const prepare = points.operations.findLastIndex(
@@ -151,13 +154,7 @@ const walPlace: Finder = ({ points, from, server }, name) => {
       const done = isSynced ? synced : decided;
       return done === undefined ? undefined : { point: done + 1, printed: 0 };
     }
-    case "P4b":
-      return atEntry(points, findOperation(points, decided, "write", REDO));
-    case "P5":
-      return { point: reply, printed: 0 };
-    case "P6":
-      return { point: reply, printed: 1 };
     default:
-      return { point: points.operations.length, printed: 1 };
+      return atEntry(points, findOperation(points, decided, "write", REDO));
   }
 };

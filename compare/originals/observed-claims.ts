@@ -36,23 +36,41 @@ const SCENARIOS: Scenarios = {
 };
 
 /** Most scenarios wait for what a server does once a second, or for its disk. */
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 /** A recording that is not of what a scenario asks for is made again. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 
 /** Adds to each case what the installed original shows; and to the deviations, where it is not what was measured. */
 export async function observeClaims(judged: readonly Judged[], print: (line: string) => void): Promise<Judged[]> {
   const observer = new Observer(await installedOriginals(policiesOf(judged)));
   for (const reason of observer.missing) print(`${reason}: not observed`);
   for (const version of observer.others) print(version);
-  const results: Judged[] = [];
-  const left = judged.entries();
+  const sightings = new Map<Case, Sighting | undefined>();
+  const left = judged.flatMap(({ claim, cases }) => cases.map((one) => ({ id: claim.id, one }))).values();
   const worker = async (): Promise<void> => {
-    for (const [index, one] of left) results[index] = await observer.claim(one);
+    for (const { id, one } of left) sightings.set(one, await observer.sighting(id, one));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   observer.end();
-  return results;
+  return judged.map((one) => withSightings(one, sightings));
+}
+
+function withSightings(judged: Judged, sightings: ReadonlyMap<Case, Sighting | undefined>): Judged {
+  const deviations = [...judged.deviations];
+  const cases = judged.cases.map((one) => {
+    const original = sightings.get(one);
+    if (original === undefined) return one;
+    if ("shows" in original && original.shows !== one.measured) {
+      const { shows } = original;
+      deviations.push(`the installed original, ${one.when}: shows "${shows}", "${one.measured}" was measured`);
+    }
+    return { ...one, original };
+  });
+  const names = new Set(cases.map(({ when }) => when));
+  // Of a claim that nothing was run of, no case is known.
+  const lost = Object.keys(SCENARIOS[judged.claim.id] ?? {}).filter((when) => names.size > 0 && !names.has(when));
+  deviations.push(...lost.map((when) => `no case is called "${when}", and a scenario is`));
+  return { ...judged, cases, deviations };
 }
 
 /** The policies of all recordings that may be needed. */
@@ -79,28 +97,11 @@ class Observer {
     this.#progress.end();
   }
 
-  async claim(judged: Judged): Promise<Judged> {
-    const { claim } = judged;
-    const cases: Case[] = [];
-    const deviations = [...judged.deviations];
-    for (const one of judged.cases) {
-      this.#progress.advance(0, `${claim.id} on the originals: ${one.when}`);
-      const original = await this.#sighting(claim.id, one);
-      cases.push(original === undefined ? one : { ...one, original });
-      if (original !== undefined && "shows" in original && original.shows !== one.measured) {
-        const { shows } = original;
-        deviations.push(`the installed original, ${one.when}: shows "${shows}", "${one.measured}" was measured`);
-      }
-    }
-    const names = new Set(cases.map(({ when }) => when));
-    const lost = Object.keys(SCENARIOS[claim.id] ?? {}).filter((when) => names.size > 0 && !names.has(when));
-    deviations.push(...lost.map((when) => `no case is called "${when}", and a scenario is`));
-    return { ...judged, cases, deviations };
-  }
-
-  async #sighting(id: string, one: Case): Promise<Sighting | undefined> {
+  /** Undefined: the original is not installed. */
+  async sighting(id: string, one: Case): Promise<Sighting | undefined> {
     const isInstalled = [...this.#originals.keys()].some((policy) => `kv-${policy.engine}` === one.engine);
     if (!isInstalled) return undefined;
+    this.#progress.advance(0, `${id} on the originals: ${one.when}`);
     const unseen = whyUnseen(id, one.when);
     if (unseen !== undefined) return { unseen };
     try {

@@ -67,6 +67,7 @@ export interface OriginalsResult {
 const STATUS_CANNOT = 2;
 /** Restarting redis-server takes about 55 ms, mariadbd several times as long, the engines in this process nothing. */
 const STATES = { "redis-server": 80, mariadbd: 16, own: 60 } as const;
+
 export async function runOriginals(options: OriginalsOptions, print: (line: string) => void): Promise<number> {
   const obstacle = recordingObstacle();
   if (obstacle !== undefined) {

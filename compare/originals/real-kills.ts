@@ -4,9 +4,9 @@
  */
 
 import type { RecordedEvent } from "../crash-program/recording.ts";
-import { modelOf } from "../lab/models/index.ts";
 import type { SeededRandom } from "../random.ts";
 import { verdictOf, violationText } from "./crash-columns.ts";
+import { leftAt, PLAIN_MODELS } from "./plain-crash.ts";
 import { type Load, type RecordedRun, recordRun } from "./recorded-run.ts";
 import type { CallNumber } from "./recorded-server.ts";
 import type { CrashedServer } from "./server.ts";
@@ -75,11 +75,9 @@ function changed(event: RecordedEvent): string | undefined {
 export async function killAt(server: CrashedServer, killedAt: CallNumber, workFolder: string): Promise<RealKill> {
   const run = await recordRun(server, { ...KILL_LOAD, killAt: killedAt });
   const point = run.points.operations.length;
-  const [space] = modelOf("kill").spaces(run.points.at(point));
-  if (space === undefined) throw new Error("the model kill has a state at every point");
-  const restarted = await server.restart(space.build([]), run.recording.before, workFolder);
+  const restarted = await server.restart(leftAt(run.points, point, "kill"), run.recording.before, workFolder);
   const printed = run.points.printed.length;
-  const verdict = verdictOf(run, { model: modelOf("kill"), point, printed }, restarted);
+  const verdict = verdictOf(run, { model: PLAIN_MODELS.kill, point, printed }, restarted);
   const violation = verdict.violations[0];
   return {
     name: server.name,

@@ -134,6 +134,7 @@ function scenariosOf(damages: Readonly<Record<string, Damage>>, scenario: (damag
 }
 
 const WRITES = 40;
+const WRITES_MAX = 400;
 const WRITE_EVERY_MS = 70;
 
 /** A load on a disk that fails from some call on: how it goes on, and whether what was acknowledged is there afterwards. */
@@ -144,7 +145,9 @@ function onFaultyDisk(policy: string, call: CallFault["call"], effect: string) {
     if (life === undefined) return "refused";
     const told: string[] = [];
     let misconf = false;
-    for (let turn = 1; turn <= WRITES && life.redis.status === "ready"; turn++) {
+    // Whatever the machine is busy with: until the server notices.
+    const isGoingOn = (turn: number): boolean => turn <= WRITES || (!misconf && turn <= WRITES_MAX);
+    for (let turn = 1; isGoingOn(turn) && life.redis.status === "ready"; turn++) {
       const answer = await ask(life.redis, ["SET", `k${turn}`, "v"]);
       if (answer === "OK") told.push(`k${turn}`);
       misconf ||= String(answer).includes("MISCONF");

@@ -4,9 +4,9 @@
  */
 import { connect, type Socket } from "node:net";
 import { encodeCommand } from "../in-process.ts";
-import { modelOf } from "../lab/models/index.ts";
 import type { CrashKind } from "../policy.ts";
-import { INCREMENT } from "./observed-cells.ts";
+import { INCREMENT, replyPoint } from "./observed-cells.ts";
+import { leftAt } from "./plain-crash.ts";
 import {
   type Load,
   type RecordedRun,
@@ -18,15 +18,14 @@ import {
 import type { Observing, Scenario, Scenarios, Seen } from "./scenario.ts";
 import { type Loss, lossText, worstLoss } from "./worst-loss.ts";
 
-/** "1 s": the second, and up to 100 ms each until the next write and until the timer looks. */
+/** "1 s": the second, the timer that looks ten times in it, and the sync itself. */
 const ABOUT_A_SECOND_MS = 1250;
-/** A machine that stands still for longer cannot show what a second is. */
-const STALL_MS = 250;
-
-/** A SET every 100 ms for 9 s, each sync so much slower than this disk's. */
-function everysecLoad(slowSyncMs: number): Load {
-  return { writes: 90, gapMs: 100, restMs: 300, earlier: "OLD", slowSyncMs };
-}
+/** A client that waits for so much longer than it means to cannot show what a second is. */
+const STALL_MS = 150;
+/** For 9 s; a sync that is fast is over before the next write, also where the disk adds its own time. */
+const FAST_LOAD: Load = { writes: 30, gapMs: 300, restMs: 300, earlier: "OLD", slowSyncMs: 10 };
+/** For 9 s, too; each sync takes longer than the time between two writes. */
+const SLOW_LOAD: Load = { writes: 90, gapMs: 100, restMs: 300, earlier: "OLD" };
 
 /** No sync was still running when the next write came, and the client never waited long. */
 function isFast({ points, from }: RecordedRun): boolean {
@@ -36,11 +35,12 @@ function isFast({ points, from }: RecordedRun): boolean {
     if (operation.kind === "write") written++;
     if (operation.kind === "sync-end" && points.printedAt(at) > written) return false;
   }
-  return points.printedMs.every((ms, index) => ms - (points.printedMs[index - 1] ?? ms) <= STALL_MS);
+  return points.printedMs.every((ms, index) => ms - (points.printedMs[index - 1] ?? ms) <= FAST_LOAD.gapMs + STALL_MS);
 }
 
 function recordedEverysec(observing: Observing, slowSyncMs: number): Promise<RecordedRun> {
-  return observing.recorded("everysec", everysecLoad(slowSyncMs), slowSyncMs < 100 ? isFast : undefined);
+  if (slowSyncMs === FAST_LOAD.slowSyncMs) return observing.recorded("everysec", FAST_LOAD, isFast);
+  return observing.recorded("everysec", { ...SLOW_LOAD, slowSyncMs });
 }
 
 function everysecLoss(crash: CrashKind, slowSyncMs: number, words: (loss: Loss) => string): Scenario {
@@ -174,11 +174,8 @@ function readerAfterPowerLoss(policy: string): Scenario {
     const { points, recording, server } = await recordTurn(observing, policy, commands, SLOW_SYNC_MS);
     const reply = points.printed.indexOf("$3\r\nNEW\r\n");
     if (reply < 0) return "the reader was not shown it";
-    let point = 0;
-    while (points.printedAt(point) <= reply) point++;
-    const [space] = modelOf("dropped").spaces(points.at(point));
-    if (space === undefined) throw new Error("the model dropped has a state at every point");
-    const { cells, refused } = await server.restart(space.build([]), recording.before, observing.folder);
+    const image = leftAt(points, replyPoint(points, reply), "power");
+    const { cells, refused } = await server.restart(image, recording.before, observing.folder);
     return refused ?? (cells.get(key) === "NEW" ? "the value seen stays" : "the value seen is gone");
   };
 }

@@ -8,16 +8,18 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import type { Directives } from "../engines.ts";
+import type { Violation } from "../oracle.ts";
 import { type EngineName, POLICIES, type Policy } from "../policy.ts";
 import { type RunPlan, type Script, simulate } from "../simulated-run.ts";
 import { SMALL } from "../survey.ts";
 import { freshFolder } from "./bases.ts";
 import type { Check } from "./checks.ts";
 import { crashAt, withChoice } from "./crashes.ts";
-import { faultText, type InjectedFault, parseFault, withFault } from "./faults.ts";
+import { faultText, type InjectedFault, parseFault, runFaulted } from "./faults.ts";
 import { type Finding, recordingOf } from "./hunt.ts";
 import { verdictOf } from "./judge.ts";
 import { modelOf } from "./models/index.ts";
+import { findingOf } from "./one-crash.ts";
 import { PageStore } from "./page-store.ts";
 import { scriptOfRun } from "./shrink-script.ts";
 import { Subject } from "./subject.ts";
@@ -88,7 +90,7 @@ interface ReplayFile {
   readonly event: number;
   readonly spaceIndex: number;
   readonly choice: readonly number[];
-  readonly kind: string;
+  readonly kind: Violation["kind"];
   readonly detail: string;
 }
 
@@ -134,7 +136,7 @@ export function loadFinding(path: string): ReplayFile {
   }
 }
 
-/** Runs and crashes again what a file says. Undefined: the promise is kept now. */
+/** Runs and crashes again what a file says: what breaks as it says, or in another way. Undefined: every promise is kept now. */
 export function replayFile(path: string, check?: Check): Finding | undefined {
   const file = loadFinding(path);
   const policy = POLICIES.find(({ engine, name }) => engine === file.engine && name === file.policy);
@@ -153,13 +155,16 @@ export function replayFile(path: string, check?: Check): Finding | undefined {
     script,
     ...base,
   };
-  const plan = file.fault === undefined ? sound : withFault(sound, parseFault(file.fault));
-  const run = simulate(plan);
+  const fault = file.fault === undefined ? undefined : parseFault(file.fault);
+  const { run, violation: hidden } = fault ? runFaulted(sound, fault) : { run: simulate(sound), violation: undefined };
   const crash = crashAt(recordingOf(run, new PageStore()), modelOf(file.model), file.event, file.spaceIndex);
   if (crash === undefined || crash.space.dimensions.length !== file.choice.length) return undefined;
   const chosen = withChoice(crash, file.choice);
-  const outcome = new Subject(plan, check).outcomeOf(chosen.image);
-  const verdict = verdictOf(run, chosen.knownAt, crash.model.crash, outcome);
-  const [violation] = verdict.violations;
+  const subject = new Subject(run.plan, check);
+  const finding = findingOf(run, chosen, file.kind, subject);
+  if (finding !== undefined) return finding;
+  const outcome = subject.outcomeOf(chosen.image);
+  const verdict = verdictOf(run, chosen.knownAt, chosen.model.crash, outcome);
+  const violation = hidden ?? verdict.violations[0];
   return violation && { run, crash: chosen, outcome, verdict, violation };
 }

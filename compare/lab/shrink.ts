@@ -3,15 +3,14 @@
  * hunt under the same model; then, at the crash that is left, what the crash took. What remains cannot do without any of
  * its commands or losses: the last round of minimise.ts has tried.
  */
-import { SeededRandom } from "../random.ts";
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";
-import { type Finding, type HuntOptions, huntRun, modelOfRecovery, recordingOf } from "./hunt.ts";
-import { isBreach, verdictOf } from "./judge.ts";
+import { type Finding, type HuntOptions, huntRun, recordingOf } from "./hunt.ts";
+import { isBreach } from "./judge.ts";
 import { minimiseChoice } from "./minimise.ts";
 import { modelOf } from "./models/index.ts";
+import { findingOf } from "./one-crash.ts";
 import { PageStore } from "./page-store.ts";
-import { convergence } from "./recover-again.ts";
 import { commandsOf, ScriptShrinker, scriptOfRun } from "./shrink-script.ts";
 import { Subject } from "./subject.ts";
 
@@ -122,7 +121,8 @@ class Shrinker {
       const again = crashAt(recording, model, crash.event, crash.spaceIndex);
       if (again === undefined) continue;
       const choice = model === crash.model ? crash.choice : again.space.dimensions.map(({ lost }) => lost);
-      const look = (candidate: Crash): Finding | undefined => this.#judge(best, subject, candidate);
+      const look = (candidate: Crash): Finding | undefined =>
+        findingOf(run, candidate, best.violation.kind, subject, this.#options.oracle);
       const first = look(withChoice(again, choice));
       if (first === undefined) continue;
       const few = await minimiseChoice(again.space, choice, (_, next) => {
@@ -133,23 +133,6 @@ class Shrinker {
       if (small !== undefined && lossCount(small) <= lossCount(best)) best = small;
     }
     return best;
-  }
-
-  #judge({ run }: Finding, subject: Subject, crash: Crash): Finding | undefined {
-    const outcome = subject.outcomeOf(crash.image);
-    const verdict = verdictOf(run, crash.knownAt, crash.model.crash, outcome, this.#options.oracle);
-    const violation = verdict.violations.find(({ kind }) => kind === this.#options.kind);
-    if (violation !== undefined) return { run, crash, outcome, verdict, violation };
-    if (this.#options.kind !== "unstable recovery") return undefined;
-    const { problem } = convergence(subject, crash.image, {
-      model: modelOfRecovery(crash.model, run.plan.policy.engine),
-      limits: LIMITS,
-      random: new SeededRandom(0),
-      deeperOneIn: 16,
-    });
-    return problem === undefined
-      ? undefined
-      : { run, crash, outcome, verdict, violation: { ...this.#smallest.violation, detail: problem } };
   }
 }
 

@@ -73,8 +73,11 @@ async function shownBy(
   keys: readonly string[],
   ...more: string[]
 ): Promise<string> {
-  const { command, args } = observing.server("always").commandFor(folder);
-  const life = await connected(run(command, [...args, ...more]), folder);
+  const { command, args } = observing
+    .server("always")
+    .with(...more)
+    .commandFor(folder);
+  const life = await connected(run(command, args), folder);
   if (life === undefined) return "refused";
   const values = await life.redis.mget(...keys);
   await kill(life);

@@ -53,7 +53,7 @@ export interface OriginalServer extends CrashedServer {
 export const NO_CELLS: Cells = new Map();
 
 const RETRY_MS = 5;
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 const LAST_WORDS = 4000;
 
 /** A process that must not outlive the lab. */

@@ -92,7 +92,7 @@ export class MysqlClient {
     return first.readUInt32LE(1);
   }
 
-  /** Executes it with these values, each shorter than 251 bytes, and waits until it is committed. */
+  /** Executes it with these values, each shorter than 64 KiB, and waits until it is committed. */
   async execute(statement: number, values: readonly string[]): Promise<void> {
     const head = Buffer.alloc(10);
     head[0] = COM_STMT_EXECUTE;
@@ -100,7 +100,7 @@ export class MysqlClient {
     head.writeUInt32LE(1, 6);
     const noNulls = Buffer.alloc((values.length + 7) >> 3);
     const types = Buffer.from([1, ...values.flatMap(() => [TYPE_VAR_STRING, 0])]);
-    const texts = values.map((value) => String.fromCharCode(value.length) + value).join("");
+    const texts = values.map((value) => lengthOf(value) + value).join("");
     this.#send(0, Buffer.concat([head, noNulls, types, Buffer.from(texts, "latin1")]));
     const answer = await this.#packet();
     if (answer[0] !== OK) throw new MysqlError(errorText(answer));
@@ -142,6 +142,11 @@ export class MysqlClient {
 /** True for an OK packet that says that rows were changed: the acknowledgement of a write. */
 export function isWriteReply(reply: string): boolean {
   return reply.length > 6 && reply.charCodeAt(3) === 1 && reply.charCodeAt(4) === OK && reply.charCodeAt(5) > 0;
+}
+
+/** As it stands before a value: one byte up to 250, fc and two bytes for more. */
+function lengthOf({ length }: string): string {
+  return length < 251 ? String.fromCharCode(length) : String.fromCharCode(0xfc, length & 0xff, length >> 8);
 }
 
 function isEnd(packet: Buffer): boolean {

@@ -15,6 +15,7 @@ const SLICE: readonly (readonly [pitfall: number, engine: string, oracle: string
   [2, "aof", "refused"],
   [4, "wal", "refused"],
   [7, "aof", "refused"],
+  [7, "wal", "refused"],
   [8, "aof", "refused"],
   [16, "wal", "refused"],
   [20, "aof", "lost write"],

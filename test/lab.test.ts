@@ -21,6 +21,7 @@ import { CoverageTable, crashesOf } from "../compare/lab/crashes.ts";
 import { DiskImage } from "../compare/lab/disk-image.ts";
 import { explain } from "../compare/lab/explain.ts";
 import { hunt, recordingOf } from "../compare/lab/hunt.ts";
+import { mergeCommands } from "../compare/lab/merge-commands.ts";
 import { minimiseList } from "../compare/lab/minimise.ts";
 import { MODEL_NAMES, modelOf } from "../compare/lab/models/index.ts";
 import { PagePool } from "../compare/lab/page-pool.ts";
@@ -279,6 +280,12 @@ t.test("minimising", async (t) => {
     },
   );
   t.same(list, [7, 40, 41]);
+  const commands = ["SET a 1", "SET b 2", "HSET h f 1", "HSET h g 2", "APPEND a x", "APPEND a y", "INCR n"];
+  t.same(
+    mergeCommands(commands.map((command) => command.split(" "))).map((command) => command.join(" ")),
+    ["MSET a 1 b 2", "HSET h f 1 g 2", "APPEND a xy", "INCR n"],
+    "neighbours become one command that does the same",
+  );
   t.ok(tries < 100, `${tries} tries`);
 });
 

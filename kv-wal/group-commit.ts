@@ -14,8 +14,8 @@
  * Whether a group syncs in place or in the background: sync-place.ts.
  *
  * Invariants: G1 one group is on its way at a time, so binlog order is execution order is commit order (pitfall 37).
- * G2 a sync vouches only for what was written before it began (common/log). G3 after a failed background sync those who
- * wait get the failure, and every later call throws it: nothing is acknowledged any more (I6).
+ * G2 a sync vouches only for what was written before it began (common/log). G3 after a failed write or sync those who wait
+ * get the failure, and every later call throws it: nothing is acknowledged any more (I6).
  */
 import { assert } from "../common/assert.ts";
 import { DiskFailure } from "../common/errors.ts";
@@ -157,7 +157,7 @@ export class GroupCommit implements CommitSteps {
   /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */
   startIfLarge(): void {
     if (this.#cache.length < EARLY_GROUP_BYTES || this.#group !== undefined) return;
-    if (this.#policy.flushLogAtCommit !== 1 && this.#policy.syncBinlog === 0) this.#start();
+    if (this.#policy.flushLogAtCommit !== 1 && this.#policy.syncBinlog === 0) this.#startOrThrow();
   }
 
   /** The end of a turn. */
@@ -168,7 +168,17 @@ export class GroupCommit implements CommitSteps {
       return;
     }
     this.#replies.push(done);
-    if (this.#group === undefined) this.#start();
+    if (this.#group === undefined) this.#startOrThrow();
+  }
+
+  /** What a step in place throws is thrown to the caller, and from then on to everybody (G3). */
+  #startOrThrow(): void {
+    try {
+      this.#start();
+    } catch (error) {
+      if (error instanceof DiskFailure) this.fail(error);
+      throw error;
+    }
   }
 
   #start(): void {
@@ -375,7 +385,7 @@ export class GroupCommit implements CommitSteps {
     this.throwFailure();
     this.#whenEmpty = done;
     if (this.#group !== undefined) return;
-    if (this.#staged.length > 0) this.#start();
+    if (this.#staged.length > 0) this.#startOrThrow();
     else done(undefined);
   }
 }

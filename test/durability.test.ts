@@ -203,35 +203,44 @@ t.test("kv-wal's recovery does not cry wolf", async (t) => {
   });
 });
 
-/** Fifty transactions in one group, which syncs in the background, on a disk that begins to fail. */
-function failingGroup(fault: Pick<Fault, "call"> & { file: string }) {
+/** So many transactions in one group, on a disk that begins to fail: fifty sync in the background, five in place. */
+function failingGroup(fault: Pick<Fault, "call"> & { file: string }, count = 50) {
   let armed = false;
   const path = (name: string) => armed && name.includes(fault.file);
   const disk = new FaultyDisk(new MemoryDisk(), [{ call: fault.call, nth: 1, times: 1e9, code: "EIO", path }]);
   const engine = createWalEngine(new TestHost(disk), walConfig());
   engine.recover();
-  for (let n = 0; n < 50; n++) stageSet(engine, `key ${n}`, "v");
+  for (let n = 0; n < count; n++) stageSet(engine, `key ${n}`, "v");
   armed = true;
   const answers: (Error | undefined)[] = [];
-  engine.settle((failure) => answers.push(failure));
-  return { engine, answers };
+  const settle = () => engine.settle((failure) => answers.push(failure));
+  return { engine, answers, settle };
 }
 
-t.test("kv-wal: a failure in the background is told to those who wait, and stops everything (I6)", async (t) => {
+t.test("kv-wal: a failure is told to those who wait, and stops everything (I6)", async (t) => {
   for (const fault of [
     { call: "sync", file: "redo" },
     { call: "write", file: "binlog" },
     { call: "sync", file: "binlog" },
   ] as const) {
-    t.test(`${fault.call} of the ${fault.file}`, async (t) => {
-      const { engine, answers } = failingGroup(fault);
+    t.test(`${fault.call} of the ${fault.file}, in place`, async (t) => {
+      const { engine, answers, settle } = failingGroup(fault, 5);
+      t.throws(settle, DiskFailure);
+      t.match(answers, [DiskFailure]);
+      t.throws(() => engine.settle(() => t.fail("acknowledged")), DiskFailure);
+      t.throws(() => engine.idle(1), DiskFailure);
+    });
+    t.test(`${fault.call} of the ${fault.file}, in the background`, async (t) => {
+      const { engine, answers, settle } = failingGroup(fault);
+      settle();
       await turns(5);
       t.match(answers, [DiskFailure]);
       t.throws(() => engine.settle(() => t.fail("acknowledged")), DiskFailure);
       t.throws(() => engine.idle(1), DiskFailure);
     });
     t.test(`${fault.call} of the ${fault.file}, while it closes`, async (t) => {
-      const { engine } = failingGroup(fault);
+      const { engine, settle } = failingGroup(fault);
+      settle();
       await t.rejects(engine.close(), DiskFailure);
     });
   }

@@ -90,17 +90,20 @@ async function replyDuringSlowSync(observing: Observing): Promise<Seen> {
 
 /** One command each of several clients, which the stopped server finds all at once when it goes on. */
 async function oneTurn({ folder, pid }: SceneServer, commands: readonly (readonly string[])[]): Promise<void> {
-  const process_ = pid();
-  if (process_ === undefined) throw new Error("the server has ended");
-  const sockets = await Promise.all(commands.map(() => opened(`${folder}.sock`)));
-  process.kill(process_, "SIGSTOP");
-  await Promise.all(sockets.map((socket, index) => sent(socket, commands[index] ?? [])));
+  const serverPid = pid();
+  if (serverPid === undefined) throw new Error("the server has ended");
+  const sockets: Socket[] = [];
+  for (const _ of commands) sockets.push(await opened(`${folder}.sock`));
+  // One more: then the turn that read the last of them is over, and the next reads them in the order in which commands come.
+  const other = await opened(`${folder}.sock`);
+  process.kill(serverPid, "SIGSTOP");
+  for (const [index, socket] of sockets.entries()) await sent(socket, commands[index] ?? []);
   const answers = sockets.map((socket) => new Promise<void>((resolve) => socket.once("data", () => resolve())));
-  process.kill(process_, "SIGCONT");
+  process.kill(serverPid, "SIGCONT");
   await Promise.all(answers);
   // Another round: the calls that wrote the answers have returned, and are in the record.
-  sockets.push(await opened(`${folder}.sock`));
-  for (const socket of sockets) socket.destroy();
+  const last = await opened(`${folder}.sock`);
+  for (const socket of [...sockets, other, last]) socket.destroy();
 }
 
 /** Connected, and known to the server: it has answered. */

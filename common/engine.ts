@@ -49,6 +49,9 @@ export interface Engine {
    */
   settle(done: (failure: Error | undefined) => void): void;
 
+  /** Whether `settle` would begin a sync now, for which the replies wait: whoever comes before shares it. */
+  readonly settleSyncs: boolean;
+
   /** Present when the engine has one. */
   readonly binaryLogs?: BinaryLogs;
 

@@ -104,6 +104,11 @@ export class AofLog {
     return changed ? failure : undefined;
   }
 
+  /** Whether `sync` would begin an fsync now, for which the replies of this turn wait. */
+  get syncs(): boolean {
+    return this.policy === "always" && this.#changesInTurn > 0 && !this.#log.syncing;
+  }
+
   /** Step "fsync", by policy; calls `done` when the replies of this turn may leave. */
   sync(done: Settled): void {
     const changes = this.#changesInTurn;

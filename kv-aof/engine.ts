@@ -78,6 +78,10 @@ export class AofEngine implements Engine, Applier {
     return true;
   }
 
+  get settleSyncs(): boolean {
+    return this.log.syncs;
+  }
+
   settle(done: Settled): void {
     settle(this.log, done);
   }

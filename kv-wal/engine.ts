@@ -162,6 +162,10 @@ export class WalEngine implements Engine, CommandRunner {
     return true;
   }
 
+  get settleSyncs(): boolean {
+    return this.commits.settleSyncs;
+  }
+
   settle(done: Settled): void {
     this.commits.settle(done);
   }

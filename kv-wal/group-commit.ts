@@ -2,16 +2,9 @@
  * Group commit: gathers ended transactions and waiting replies, and takes one group after the other through the steps of
  * write-path.ts.
  *
- *     flush_log_at_trx_commit   0  redo is neither written nor synced at commit, but once a second, or when much of it has
- *                                  gathered: a killed process loses it
- *                               1  written and synced before the binlog is written
- *                               2  written at commit, synced once a second
- *     sync_binlog               0  never synced by us    1  every group    N  every N groups, as MySQL counts them
- *
- * With 0 and 2 the redo log is still handled before the binlog. The flush of every second (`tick`) happens in all three: it
- * is what makes the commit marks durable.
- *
- * Whether a group syncs in place or in the background: sync-place.ts.
+ * What is synced for a commit says commit-policy.ts; whether in place or in the background, sync-place.ts. Redo is handled
+ * before the binlog whatever the policy. The flush of every second (`tick`) happens always: it is what makes the commit
+ * marks durable.
  *
  * Invariants: G1 one group is on its way at a time, so binlog order is execution order is commit order (pitfall 37).
  * G2 a sync vouches only for what was written before it began (common/log). G3 after a failed write or sync those who wait
@@ -22,7 +15,8 @@ import { DiskFailure } from "../common/errors.ts";
 import type { Host } from "../common/host.ts";
 import type { Binlog } from "./binlog/binlog.ts";
 import { BinlogCache } from "./binlog/binlog-cache.ts";
-import { type EventLimits, TransactionEvents } from "./binlog/transaction-events.ts";
+import { TransactionEvents } from "./binlog/transaction-events.ts";
+import { type CommitPolicy, syncsAtCommit } from "./commit-policy.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import type { Purge } from "./purge.ts";
 import type { RedoLog } from "./redo-log.ts";
@@ -45,15 +39,6 @@ const EARLY_GROUP_BYTES = 64 * 1024;
 
 /** Undo pages purged behind one group. */
 const PURGED_PER_GROUP = 64;
-
-/** Set by the engine from its directives; may change at run time. */
-export interface CommitPolicy extends EventLimits {
-  flushLogAtCommit: number;
-  syncBinlog: number;
-  binlogBytesMax: number;
-  /** Binlog files whose last transaction is so old are removed; 0: never. */
-  binlogExpireSeconds: number;
-}
 
 export class GroupCommit implements CommitSteps {
   readonly #host: Host;
@@ -157,7 +142,12 @@ export class GroupCommit implements CommitSteps {
   /** After `stage`, outside any command: a large group that has no sync to wait for starts now (EARLY_GROUP_BYTES). */
   startIfLarge(): void {
     if (this.#cache.length < EARLY_GROUP_BYTES || this.#group !== undefined) return;
-    if (this.#policy.flushLogAtCommit !== 1 && this.#policy.syncBinlog === 0) this.#startOrThrow();
+    if (!syncsAtCommit(this.#policy)) this.#startOrThrow();
+  }
+
+  /** As Engine.settleSyncs. */
+  get settleSyncs(): boolean {
+    return this.#group === undefined && this.#staged.length > 0 && syncsAtCommit(this.#policy);
   }
 
   /** The end of a turn. */

@@ -4,6 +4,7 @@
  *     begin    the first request of the turn: the clock is read once for all of them
  *     …        requests run; their replies gather in each connection's writer
  *     end      1. take the replies  2. engine.settle  3. when that is settled: send
+ *              or not yet: see #staysOpen
  *
  * This is the server's share of I1: a reply, of a write *or a read*, waits for the settle of its own turn, and settles
  * answer in order. While one is pending, later turns run and gather batches of their own. This is the group commit, too:
@@ -13,6 +14,9 @@ import { assert } from "../assert.ts";
 import type { Bytes } from "../bytes.ts";
 import type { Engine } from "../engine.ts";
 import type { Host } from "../host.ts";
+
+/** A turn with so many connections is not kept open. */
+const GATHERED_MAX = 256;
 
 /** The replies of one connection in one turn; in parts when they are too long for one string. */
 export type Output = Bytes | readonly Bytes[];
@@ -47,6 +51,9 @@ export class Turn {
   readonly #host: Host;
   readonly #failed: (error: unknown) => void;
   #open = false;
+  /** Connections in the turn when the event loop last went round; and in the turn before. */
+  #joined = 0;
+  #joinedBefore = 0;
   #stopped = false;
   #batch: Batch;
   readonly #free: Batch[] = [];
@@ -97,8 +104,29 @@ export class Turn {
     this.#stopped = true;
   }
 
+  /**
+   * Whether the event loop goes round once more before the turn ends: its settle would wait for a sync, and somebody joined
+   * in the last round. Clients that were answered together come back one after the other, each as soon as it has its reply;
+   * the first of them alone would cost as long a sync as all of them. A client that is alone does not wait for others.
+   */
+  #staysOpen(): boolean {
+    const { length } = this.#batch.senders;
+    const grows = length > this.#joined && length < GATHERED_MAX && (length > 1 || this.#joinedBefore > 1);
+    if (grows && this.#engine.settleSyncs) {
+      this.#joined = length;
+      return true;
+    }
+    this.#joined = 0;
+    this.#joinedBefore = length;
+    return false;
+  }
+
   readonly #end = (): void => {
     if (this.#stopped) return;
+    if (this.#staysOpen()) {
+      this.#host.afterTick(this.#end);
+      return;
+    }
     try {
       this.#open = false;
       const batch = this.#batch;

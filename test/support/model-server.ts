@@ -28,6 +28,8 @@ export class ModelEngine implements Engine {
   /** Settles wait in `held` until the test answers them. */
   holdSettles = false;
   readonly held: Done[] = [];
+  /** Whether a turn may stay open for others. */
+  settleSyncs = false;
   /** What the next execute throws. */
   breakage: Error | undefined = undefined;
   closed = false;

@@ -33,12 +33,14 @@
  * transaction that is not over is in the list. U5 headers are in the order of transaction ids. U6 a record stays in the list while a
  * view may follow a roll pointer to it (purge.ts).
  */
+import { CorruptFile } from "../common/errors.ts";
 import type { BufferPool } from "./buffer-pool.ts";
 import { readU16, readU48, writeU16, writeU32, writeU48 } from "./bytes-view.ts";
 import type { MiniTransaction } from "./mini-transaction.ts";
 import { type Arena, PAGE_BODY_AT, PAGE_NEXT_AT, PAGE_SIZE, PAGE_TOP_AT, PageType } from "./page.ts";
 import { Redo } from "./redo-records.ts";
 import type { SpaceHeader } from "./space-header.ts";
+import { SPACE_PATH } from "./tablespace.ts";
 
 export const Undo = { TRANSACTION: 1, INSERT: 2, UPDATE: 3, DELETE: 4, NEW_CHAIN: 5, SWAP: 6, MARK: 7 } as const;
 export const UNDO_NAMES = ["", "transaction", "insert", "update", "delete", "new-chain", "swap", "mark"];
@@ -182,16 +184,26 @@ export class UndoLog {
     this.#pool.pin(frame);
     const base = frame * PAGE_SIZE;
     const top = this.#arena.halves[(base + PAGE_TOP_AT) >> 1]!;
-    for (let at = PAGE_BODY_AT; at < top; at += readU16(this.#arena.bytes, base + at + UNDO_SIZE_AT)) {
+    for (let at = PAGE_BODY_AT; at < top; ) {
+      const size = readU16(this.#arena.bytes, base + at + UNDO_SIZE_AT);
+      if (size < TRANSACTION_BYTES || at + size > top) throw damaged(page, at, `has an undo record of ${size} bytes`);
       visit(base + at, pointerTo(page, at));
+      at += size;
     }
     this.#pool.unpin(frame);
   }
 
-  /** Visits every record, oldest first. */
+  /**
+   * Visits every record, oldest first. Throws CorruptFile where the log cannot go on: a page whose checksum is right may
+   * still be an old one, after a disk that has lied.
+   */
   each(visit: (record: number, pointer: number) => void): void {
-    for (let page = this.#header.oldestUndo; page !== 0; ) {
+    let left = this.#header.pages;
+    for (let page = this.#header.oldestUndo; page !== 0; left--) {
       this.#pool.beginOperation();
+      const base = this.#pool.fetch(page) * PAGE_SIZE;
+      if (this.#arena.typeOf(base) !== PageType.UNDO) throw damaged(page, 0, "is in the undo log, but no page of it");
+      if (left === 0) throw damaged(page, 0, "is in the undo log twice");
       this.eachInPage(page, visit);
       page = this.#arena.nextOf(this.#pool.fetch(page) * PAGE_SIZE);
     }
@@ -211,6 +223,10 @@ export class UndoLog {
     this.#header.free(frame);
     this.#mini.commit();
   }
+}
+
+function damaged(page: number, at: number, problem: string): CorruptFile {
+  return new CorruptFile(SPACE_PATH, page * PAGE_SIZE + at, `page ${page} ${problem}`);
 }
 
 /** Writes what all records begin with; returns `at`. */

@@ -14,7 +14,7 @@ import { DOUBLEWRITE_HEADER_BYTES, DOUBLEWRITE_PAGES_AT } from "../kv-wal/double
 import type { WalEngine } from "../kv-wal/engine.ts";
 import { checkFolder } from "../kv-wal/inspect/check-folder.ts";
 import { describeProblem } from "../kv-wal/inspect/problem.ts";
-import { PAGE_SIZE } from "../kv-wal/page.ts";
+import { PAGE_NEXT_AT, PAGE_SIZE } from "../kv-wal/page.ts";
 import { BLOCK_PAYLOAD, BLOCK_SIZE } from "../kv-wal/redo-block.ts";
 import { redoFileName } from "../kv-wal/redo-files.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
@@ -220,4 +220,22 @@ t.test("a flipped bit", async (t) => {
       }
     }
   });
+});
+
+t.test("pages of the undo log that go round in a circle, each with a right checksum, are refused", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk);
+  const effects = new Effects();
+  effects.push(0, ["SET", "some", "effect"]);
+  runOn(engine, effects, () => {
+    for (let n = 0; n < 1000; n++) engine.keyspace.databases[0]!.strings.set(`key ${n}`, "v", NO_EXPIRY);
+  });
+  const { header, mini, pool, redo } = engine.storage;
+  t.not(header.oldestUndo, header.newestUndo, "one transaction with more than a page of undo");
+  pool.beginOperation();
+  mini.begin();
+  mini.patchU32(pool.fetch(header.newestUndo), PAGE_NEXT_AT, header.oldestUndo);
+  mini.commit();
+  redo.flushNow();
+  t.throws(() => openWal(disk), { name: "CorruptFile", message: /^wal\/space: page \d+ is in the undo log twice/ });
 });

@@ -1,7 +1,7 @@
 /**
- * Makes a finding small enough to be read: first the script (commands, then the bodies of transactions), each attempt a whole
- * hunt under the same model; then, at the crash that is left, what the crash took. What remains cannot do without any of
- * its commands or losses: the last round of minimise.ts has tried.
+ * Makes a finding small enough to be read: first the script (shrink-script.ts), each attempt a whole hunt under the same model;
+ * then, at the crash that is left, what the crash took. What remains cannot do without any of its commands or losses: the last
+ * round of minimise.ts has tried, unless the time was up.
  */
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";

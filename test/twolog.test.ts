@@ -1,11 +1,12 @@
 /**
  * The commands of `twolog`: help, usage errors, the server with its flags and its config file, trace, bench.
  */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { clientOf } from "./support/client.ts";
-import { PLAIN_ENV, serve, twolog, twologIn } from "./support/program.ts";
+import { PLAIN_ENV, PROGRAM, serve, twolog, twologIn } from "./support/program.ts";
 
 t.test("--help and --version answer on standard output with status 0", (t) => {
   const help = twolog("--help");
@@ -15,6 +16,11 @@ t.test("--help and --version answer on standard output with status 0", (t) => {
   t.match(twolog("--version"), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
   const server = twolog("server", "--help").stdout;
   for (const flag of ["--appendfsync", "--flush-log-at-trx-commit", "--maxclients"]) t.match(server, flag);
+  t.end();
+});
+
+t.test("the built program can be run by its name, as npx does", { skip: process.platform === "win32" }, (t) => {
+  t.match(spawnSync(PROGRAM, ["--version"], { env: PLAIN_ENV }), { status: 0, error: undefined });
   t.end();
 });
 

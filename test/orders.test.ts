@@ -32,12 +32,23 @@ for (const order of ORDERS) {
 }
 
 t.test("the right order is not caught by the same hunts", async (t) => {
-  for (const { id, hunt: plan } of ORDERS.filter(({ id }) => id !== "steal-before-redo")) {
+  for (const { id, hunt: plan } of ORDERS) {
     const { create: _wrong, recovery: _alsoWrong, ...right } = plan;
     const { caught, states } = hunt(right, { seed: 1, seedsMax: 1, limitMs: 500 });
     t.equal(caught, undefined, `${id}: ${states} states`);
   }
 });
+
+t.test(
+  "the smallest example of a stolen page is two commands, one crash, and nothing that was written is lost",
+  async (t) => {
+    const order = ORDERS.find(({ id }) => id === "steal-before-redo") as WrongOrder;
+    const { small } = await runOrder(order, 1);
+    t.equal(small?.commands, 2, "one that fills the pool, one whose pages are stolen");
+    t.equal(small?.lostWrites, 0, "its redo had not been written at all");
+    t.equal(small?.isMinimal, true);
+  },
+);
 
 t.test("an order is printed with its question, its answer and a small example", async (t) => {
   const order = ORDERS.find(({ id }) => id === "reply-before-fsync") as WrongOrder;

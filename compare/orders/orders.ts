@@ -54,29 +54,19 @@ function failingCommands(client: number): { next(): Planned } {
   };
 }
 
-const FIELDS_PER_INSERT = 50;
-const INSERTS = 16;
+/** Two of them are in a page. */
+const FIELD_BYTES = 7000;
+const FIELDS = 40;
 
 /**
- * Transactions that insert fields, then one that gives all of them new values of the same length. Its pages do not fit into
- * a pool of a few dozen frames: some are written while it runs, they are stolen.
+ * HSETs of so many new fields that not all of the pages of two have room in a pool of a few dozen frames: some of the second
+ * are written while it runs, they are stolen. Were it larger, pages would be missed whose redo is lost, and the start refused.
  */
-function oneLargeTransaction(client: number): { next(): Planned } {
-  let turn = 0;
-  const set = (number: number): Bytes[] => [
-    "HSET",
-    `c${client}:h`,
-    `f${number}`,
-    `${turn}.${number}=`.padEnd(700, "v"),
-  ];
-  return {
-    next: () => {
-      const isLarge = turn++ >= INSERTS;
-      const first = isLarge ? 0 : (turn - 1) * FIELDS_PER_INSERT;
-      const length = isLarge ? INSERTS * FIELDS_PER_INSERT : FIELDS_PER_INSERT;
-      return { kind: "transaction", commands: Array.from({ length }, (_, index) => set(first + index)) };
-    },
-  };
+function largeTransactions(client: number): { next(): Planned } {
+  let field = 0;
+  const newField = (): Bytes[] => [`f${field}`, `${field++}=`.padEnd(FIELD_BYTES, "v")];
+  const newFields = (): Bytes[] => Array.from({ length: FIELDS }, newField).flat();
+  return { next: () => ({ kind: "write", commands: [["HSET", `c${client}:h`, ...newFields()]] }) };
 }
 
 export const ORDERS: readonly WrongOrder[] = [
@@ -117,15 +107,12 @@ export const ORDERS: readonly WrongOrder[] = [
     question: "write a page of a running transaction before its redo",
     answer: "the undo of a stolen page is protected by redo: without it half a transaction stays",
     hunt: running(STRICT, createStealBeforeRedo, POWER, {
-      plan: oneLargeTransaction,
+      plan: largeTransactions,
       clients: 1,
-      operations: 17,
+      operations: 2,
       batch: 1,
-      // Long enough for the cleaner to write everything: what is dirty then belongs to the running transaction.
-      thinkMs: [3000, 3000],
       wanted: "torn transaction",
       recovery: { create: (_name, host, config) => createTrustingRecovery(host, config) },
-      directives: { "redo-log-file-size": "8mb" },
     }),
   },
   {

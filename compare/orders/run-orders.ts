@@ -15,7 +15,7 @@ export interface OrderResult {
   readonly small: Minimised | undefined;
 }
 
-/** The smallest example of some orders is large: a pool full of pages. */
+/** To make one example small: most take a tenth of a second. */
 const SMALL_MS = 5000;
 
 export async function runOrder(order: WrongOrder, seed: number): Promise<OrderResult> {

@@ -9,9 +9,6 @@
  */
 import { assert } from "../common/assert.ts";
 import { CorruptFile } from "../common/errors.ts";
-import type { Host } from "../common/host.ts";
-import { readBinlog } from "./binlog/binlog-reader.ts";
-import { EVENT_HEADER_BYTES, EventType } from "./binlog/events.ts";
 import { readU16, readU48 } from "./bytes-view.ts";
 import { Force } from "./force-recovery.ts";
 import type { RecoveryReport } from "./recovery-report.ts";
@@ -39,15 +36,17 @@ interface Unfinished extends Transaction {
 /** What the undo log says. */
 interface UndoScan {
   readonly unfinished: Unfinished[];
-  /** The youngest id or XID that the engine knows, and the XID that was committed last. */
-  readonly lastId: number;
+  /** XIDs of interactive transactions that are committed, and are not purged yet. */
+  readonly committed: Set<number>;
+  /** The XID that was committed last. */
   readonly lastCommitted: number;
 }
 
 /** Commits and rolls back; `lastXid` is the last one in the binlog. */
-export function decide(host: Host, storage: Storage, force: number, lastXid: number, report: RecoveryReport): void {
-  const { unfinished, lastId, lastCommitted } = scanUndo(storage);
-  const asked = askBinlog(host, storage, unfinished, lastId, lastXid);
+export function decide(storage: Storage, force: number, lastXid: number, report: RecoveryReport): void {
+  const scan = scanUndo(storage);
+  const { unfinished, lastCommitted } = scan;
+  const asked = askBinlog(storage, scan, lastXid);
   const winners = unfinished.filter(({ xid }) => asked.decided.has(xid)).sort((a, b) => a.xid - b.xid);
   const losers = unfinished.filter(({ xid }) => !asked.decided.has(xid));
   if (winners.length > 0) {
@@ -113,53 +112,46 @@ function countOf(transactions: readonly Transaction[], what: string): string {
 function scanUndo(storage: Storage): UndoScan {
   const unfinished: Unfinished[] = [];
   // The records of the last transactions may have been purged.
-  let lastId = Math.max(storage.header.committedUpTo, storage.header.lastXid);
+  const committed = new Set<number>();
   let lastCommitted = 0;
   const { bytes } = storage.pool.arena;
   const { preparedUpTo, committedUpTo } = storage.header;
   storage.undo.each((record, pointer) => {
     const id = storage.undo.idAt(record);
-    // Purge may have freed the page in which a long transaction begins.
-    lastId = Math.max(lastId, id);
     const state = bytes[record + UNDO_STATE_AT]!;
     if (bytes[record] !== Undo.TRANSACTION || state === ROLLED_BACK) return;
     const isInteractive = readU16(bytes, record + UNDO_SIZE_AT) === INTERACTIVE_BYTES;
     // An interactive transaction that is not prepared has no XID: its id serves, which no other has.
     const ownXid = isInteractive && state !== ACTIVE;
     const xid = ownXid ? readU48(bytes, record + UNDO_XID_AT) : id;
-    lastId = Math.max(lastId, xid);
-    if (isInteractive ? state === COMMITTED : id <= committedUpTo) lastCommitted = Math.max(lastCommitted, xid);
-    else {
+    if (isInteractive ? state === COMMITTED : id <= committedUpTo) {
+      lastCommitted = Math.max(lastCommitted, xid);
+      if (isInteractive) committed.add(xid);
+    } else {
       const prepared = isInteractive ? state === PREPARED : id <= preparedUpTo;
       unfinished.push({ id, xid, header: pointer, isInteractive, prepared });
     }
   });
-  return { unfinished, lastId, lastCommitted };
+  return { unfinished, committed, lastCommitted };
 }
 
 /**
- * Which of the prepared transactions the binlog has; and how many it has of which the engine has lost the prepare: they are
- * younger than all that the engine knows, or redo ends in their middle.
+ * Which of the prepared transactions the binlog has; and how many it has of which the engine has lost the prepare: they come
+ * after the last group that is committed, and are neither prepared nor committed themselves.
  */
 function askBinlog(
-  host: Host,
-  storage: Storage,
-  unfinished: readonly Unfinished[],
-  lastId: number,
+  { header, binlog }: Storage,
+  { unfinished, committed }: UndoScan,
   lastXid: number,
 ): { decided: Set<number>; lost: number } {
   const decided = new Set<number>();
   let lost = 0;
-  if (unfinished.length === 0 && lastXid <= lastId) return { decided, lost };
-  const prepared = new Map(unfinished.map((transaction) => [transaction.xid, transaction.prepared]));
-  const file = host.disk.open(storage.binlog.path, "read");
-  readBinlog(file, (type, buffer, at) => {
-    if (type !== EventType.XID) return;
-    const xid = readU48(buffer, at + EVENT_HEADER_BYTES);
-    if (prepared.get(xid) === true) decided.add(xid);
-    else if (xid > lastId || prepared.has(xid)) lost++;
+  if (lastXid <= header.lastXid) return { decided, lost };
+  const prepared = new Set(unfinished.filter((transaction) => transaction.prepared).map(({ xid }) => xid));
+  binlog.eachDecision((xid) => {
+    if (prepared.has(xid)) decided.add(xid);
+    else if (xid > header.lastXid && !committed.has(xid)) lost++;
   });
-  file.close();
   return { decided, lost };
 }
 

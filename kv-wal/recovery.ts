@@ -59,7 +59,7 @@ export function recoverStorage(host: Host, storage: Storage, options: RecoveryOp
   if (force < Force.NO_UNDO) {
     // Ids of lost transactions may still be XIDs in the binlog: they are never given again (pitfall 35).
     storage.header.skipIdsBelow(binlogEnd.lastXid + 1);
-    decide(host, storage, force, binlogEnd.lastXid, report);
+    decide(storage, force, binlogEnd.lastXid, report);
   }
   if (force < Force.NO_BACKGROUND) {
     storage.purge.run(undefined, EVERYTHING);
@@ -127,7 +127,7 @@ function openBinlog(
     writeBinlogIndex(host.disk, [1]);
   }
   const durable = force >= Force.NO_UNDO ? { file: 0, position: 0 } : durableBinlog(storage, checkpoint);
-  const end = storage.binlog.open(durable, () => {});
+  const end = storage.binlog.open(durable);
   if (end.rotated) report.line(`took ROTATE back from ${storage.binlog.path}: the next file had not been made`);
   else if (end.cutBytes > 0) {
     report.line(`cut ${end.cutBytes} bytes of a torn tail from ${storage.binlog.path} at offset ${end.position}`);

@@ -18,6 +18,9 @@ import { PAGE_NEXT_AT, PAGE_SIZE } from "../kv-wal/page.ts";
 import { BLOCK_PAYLOAD, BLOCK_SIZE } from "../kv-wal/redo-block.ts";
 import { redoFileName } from "../kv-wal/redo-files.ts";
 import { pseudoRandom } from "./support/command-runner.ts";
+import { contentsOf } from "./support/contents.ts";
+import { splitArguments } from "./support/scripts.ts";
+import { Sessions } from "./support/sessions.ts";
 import { openWal, runOn } from "./support/wal-fixture.ts";
 import { settle } from "./support/wal-workload.ts";
 
@@ -221,6 +224,56 @@ t.test("a flipped bit", async (t) => {
     }
   });
 });
+
+t.test(
+  "a redo block with garbage in it: nothing that it held is missed unnoticed, because the binlog has it",
+  async (t) => {
+    const sessions = new Sessions();
+    const { storage } = sessions.engine;
+    const together = (...lines: readonly (readonly [client: string, line: string])[]) => {
+      for (const [client, line] of lines) sessions.of(client).send(...splitArguments(line));
+      sessions.host.settle();
+    };
+    const damageEachBlock = (when: string) => {
+      const content = contentsOf(openWal(sessions.host.memory.clone()).keyspace);
+      const { checkpoint, log, ring } = storage.redo;
+      const [first, last] = [checkpoint.lsn, log.durable - 1].map((lsn) => Math.floor(lsn / BLOCK_PAYLOAD)) as [
+        number,
+        number,
+      ];
+      const served: string[] = [];
+      for (let block = first; block <= last; block++) {
+        const { path, offset } = ring.placeOf(block);
+        const torn = sessions.host.memory.clone();
+        const file = torn.open(path, "update");
+        file.write(offset, Buffer.alloc(BLOCK_SIZE, "garbage"));
+        file.close();
+        try {
+          t.same(contentsOf(openWal(torn).keyspace), content, `${when}, block ${block} of ${first} to ${last}`);
+          served.push(`block ${block}`);
+        } catch (error) {
+          if (!(error instanceof CorruptFile)) throw error;
+          t.match(
+            error,
+            { path, message: /which the binlog has|though it had been durable/ },
+            `${when}, block ${block}: refused`,
+          );
+        }
+      }
+      return { served: served.length, blocks: last - first + 1 };
+    };
+
+    for (const line of ["BEGIN", "SET a 1"]) sessions.ask("A", line);
+    sessions.ask("S", "SET s 1");
+    // B's id is younger than the XID of A, and stands before A's prepare in the log.
+    together(["A", "COMMIT"], ["B", "BEGIN"], ["B", "SET b 1"], ["B", `SET b ${"b".repeat(3 * BLOCK_SIZE)}`]);
+    const prepared = damageEachBlock("A is committed");
+    t.ok(prepared.blocks > 3 && prepared.served === 0, "every block has something that was acknowledged");
+    sessions.ask("S", "FLUSH BINARY LOGS");
+    t.equal(storage.binlog.number, 2);
+    damageEachBlock("the last binlog file has no transaction yet");
+  },
+);
 
 t.test("pages of the undo log that go round in a circle, each with a right checksum, are refused", async (t) => {
   const disk = new MemoryDisk();

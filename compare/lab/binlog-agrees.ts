@@ -8,7 +8,6 @@
 import type { Bytes } from "../../common/bytes.ts";
 import type { Config } from "../../common/config.ts";
 import type { Disk } from "../../common/disk/disk.ts";
-import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { KeyspaceEvents } from "../../common/keyspace/events.ts";
 import type { Keyspace } from "../../common/keyspace/keyspace.ts";
 import { MemoryKeyspace } from "../../kv-aof/memory/keyspace.ts";
@@ -28,7 +27,8 @@ export function keyspaceOfBinlog(disk: Disk, config: Config, times = 1): MemoryK
 }
 
 /**
- * Says how the engine's cells differ from what the binlog gives, read in the same way; undefined: they agree.
+ * Says how the engine's cells differ from what the binlog gives, read in the same way; undefined: they agree. Throws
+ * `CorruptFile`, or `UsageError` when there is no binlog.
  */
 export function binlogDisagreement(
   disk: Disk,
@@ -36,13 +36,7 @@ export function binlogDisagreement(
   cells: Cells,
   read: (of: { readonly keyspace: Keyspace }) => Cells,
 ): string | undefined {
-  let fromBinlog: Cells;
-  try {
-    fromBinlog = read({ keyspace: keyspaceOfBinlog(disk, config) });
-  } catch (error) {
-    if (!(error instanceof CorruptFile || error instanceof UsageError)) throw error;
-    return `the binlog cannot be applied: ${error.message}`;
-  }
+  const fromBinlog = read({ keyspace: keyspaceOfBinlog(disk, config) });
   for (const cell of new Set([...cells.keys(), ...fromBinlog.keys()])) {
     const [here, there] = [cells.get(cell), fromBinlog.get(cell)];
     if (here !== there) return `${show(cell)} is ${show(here)} in the engine and ${show(there)} in the binlog`;

@@ -8,6 +8,7 @@
 import type { Config } from "../../common/config.ts";
 import type { Disk } from "../../common/disk/disk.ts";
 import type { Engine } from "../../common/engine.ts";
+import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { checkAof, describeReport } from "../../kv-aof/inspect.ts";
 import { SpaceCheck } from "../../kv-wal/check.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
@@ -57,7 +58,13 @@ export function binlogCheck(_engine: Engine, disk: Disk, config: Config, cells: 
   return binlogProblems(disk, config, cells);
 }
 
+/** A binlog that cannot be read names its damage, as the checker does; one that says something else does not. */
 function binlogProblems(disk: Disk, config: Config, cells: Cells): CheckProblem[] {
-  const detail = binlogDisagreement(disk, config, cells, dumpCells);
-  return detail === undefined ? [] : [{ kind: "binlog differs", detail }];
+  try {
+    const detail = binlogDisagreement(disk, config, cells, dumpCells);
+    return detail === undefined ? [] : [{ kind: "binlog differs", detail }];
+  } catch (error) {
+    if (!(error instanceof CorruptFile || error instanceof UsageError)) throw error;
+    return [{ kind: "check failed", detail: `the binlog cannot be applied: ${error.message}` }];
+  }
 }

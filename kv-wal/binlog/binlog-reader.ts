@@ -65,3 +65,9 @@ export function readBinlog(file: DiskFile, visit: VisitEvent): BinlogEnd {
   }
   return { position, transactions, lastXid, wholeTo: base + at, rotated };
 }
+
+/** Refuses a file that another one follows, unless it is whole and says so. */
+export function checkFull(file: DiskFile, { wholeTo, rotated }: BinlogEnd): void {
+  if (wholeTo < file.size()) throw new CorruptFile(file.path, wholeTo, "a binlog event is damaged");
+  if (!rotated) throw new CorruptFile(file.path, wholeTo, "a binlog file ends without naming the next one");
+}

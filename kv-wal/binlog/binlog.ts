@@ -1,14 +1,15 @@
 /**
  * The binlog: events are appended to the last of its files (binlog-files.ts).
  *
- * A new file is begun when the last one is full and no transaction is prepared but undecided, so that recovery needs to ask
- * the last file only (pitfall 34). The full one ends with ROTATE, synced before the next one is made; a last file that ends
- * with ROTATE was to be followed by another, and loses it in recovery: the rotation comes again.
+ * A new file is begun when the last one is full and no transaction is prepared but undecided, so that the last file that has
+ * a transaction decides about all (pitfall 34). The full one ends with ROTATE, synced before the next one is made; a last file
+ * that ends with ROTATE was to be followed by another, and loses it in recovery: the rotation comes again.
  */
 import { present } from "../../common/assert.ts";
 import type { Disk, DiskFile } from "../../common/disk/disk.ts";
 import { CorruptFile, type DiskFailure } from "../../common/errors.ts";
 import { Log, type LogSink } from "../../common/log/log.ts";
+import { readU48 } from "../bytes-view.ts";
 import {
   BINLOG_FOLDER,
   binlogName,
@@ -21,8 +22,8 @@ import {
   removeBinlogOrphans,
   writeBinlogIndex,
 } from "./binlog-files.ts";
-import { type BinlogEnd, readBinlog, type VisitEvent } from "./binlog-reader.ts";
-import { rotateEvent } from "./events.ts";
+import { type BinlogEnd, checkFull, readBinlog, type VisitEvent } from "./binlog-reader.ts";
+import { EVENT_HEADER_BYTES, EventType, rotateEvent } from "./events.ts";
 
 class FileSink implements LogSink {
   readonly file: DiskFile;
@@ -45,6 +46,8 @@ export class Binlog {
   #numbers: number[] = [];
   #file: DiskFile | undefined;
   #log: Log | undefined;
+  /** The last file that had a transaction when the binlog was opened. */
+  #deciding = 0;
   syncs = 0;
   /** Files from this number on are not purged: a backup that is being made names it. */
   keptFrom = Number.POSITIVE_INFINITY;
@@ -56,16 +59,13 @@ export class Binlog {
   /**
    * Recovery: opens the last file, makes what a killed process had written durable, and cuts what is behind the last whole
    * transaction, durably, before anyone relies on the rest (pitfalls 8 and 36). `durable` had been synced: damage before
-   * it is refused, not cut (pitfall 19).
+   * it is refused, not cut (pitfall 19). `lastXid` is that of all files.
    */
-  open(
-    durable: { readonly file: number; readonly position: number },
-    visit: VisitEvent,
-  ): BinlogEnd & { cutBytes: number } {
+  open(durable: { readonly file: number; readonly position: number }): BinlogEnd & { cutBytes: number } {
     this.#numbers = readBinlogIndex(this.#disk);
     const file = this.#disk.open(this.path, "update");
     file.syncNow();
-    const end = readBinlog(file, visit);
+    const end = readBinlog(file, () => {});
     const durableTo = this.number === durable.file ? durable.position : 0;
     if (this.number < durable.file || end.position < Math.max(durableTo, FILE_START_BYTES)) {
       throw new CorruptFile(this.path, end.wholeTo, "a binlog event is damaged, though it had been durable");
@@ -77,7 +77,31 @@ export class Binlog {
     }
     removeBinlogOrphans(this.#disk, this.#numbers);
     this.#use(file, end.position);
-    return { ...end, cutBytes };
+    this.#deciding = this.number;
+    let { lastXid } = end;
+    while (lastXid === 0 && this.#deciding > this.#numbers[0]!) {
+      this.#deciding--;
+      lastXid = this.#readDeciding(() => {}).lastXid;
+    }
+    return { ...end, lastXid, cutBytes };
+  }
+
+  /** Recovery: visits the XIDs of the last file that has any. */
+  eachDecision(visit: (xid: number) => void): void {
+    this.#readDeciding((type, buffer, at) => {
+      if (type === EventType.XID) visit(readU48(buffer, at + EVENT_HEADER_BYTES));
+    });
+  }
+
+  #readDeciding(visit: VisitEvent): BinlogEnd {
+    const file = this.#disk.open(binlogPath(this.#deciding), "read");
+    try {
+      const end = readBinlog(file, visit);
+      if (this.#deciding < this.number) checkFull(file, end);
+      return end;
+    } finally {
+      file.close();
+    }
   }
 
   #use(file: DiskFile, position: number): void {

@@ -9,7 +9,7 @@ import { CorruptFile, UsageError } from "../../common/errors.ts";
 import { splitArguments } from "../../common/resp/split-arguments.ts";
 import { readU32, readU48 } from "../bytes-view.ts";
 import { BINLOG_INDEX_PATH, binlogPath, readBinlogIndex } from "./binlog-files.ts";
-import { type BinlogEnd, readBinlog } from "./binlog-reader.ts";
+import { type BinlogEnd, checkFull, readBinlog } from "./binlog-reader.ts";
 import { EVENT_HEADER_BYTES, EventType, readQuery } from "./events.ts";
 import { type ChangedRow, readRows } from "./row-events.ts";
 import { readCall } from "./schema.ts";
@@ -136,8 +136,7 @@ export class BinlogChain {
   #checkEnd(file: DiskFile, end: BinlogEnd, start: number, isLast: boolean): number {
     if (end.position < start) throw new UsageError(`${file.path} ends at ${end.position}, before position ${start}`);
     if (isLast) return tornTail(file, end);
-    if (end.wholeTo < file.size()) throw new CorruptFile(file.path, end.wholeTo, "a binlog event is damaged");
-    if (!end.rotated) throw new CorruptFile(file.path, end.wholeTo, "a binlog file ends without naming the next one");
+    checkFull(file, end);
     return 0;
   }
 }

@@ -1,6 +1,6 @@
 /** `twolog crash`: any program is recorded by strace, and crashed. */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, linkSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -84,6 +84,32 @@ t.test("what the recorder cannot see is a blind spot", async (t) => {
   t.match(blindSpots("7  1.1 io_submit(0x7f, 1, [{}]) = 1 <0.1>"), /native AIO/);
   t.match(blindSpots(`7  1.1 rename("${hex("/elsewhere/b")}", "${hex("b")}") = 0 <0.1>`), /from outside/);
   t.match(blindSpots('7  1.1 write(3<\\x61>, "\\x61"..., 9) = 9 <0.1>'), /does not show the bytes/);
+  const forReading = "7  1.1 mmap(NULL, 4096, PROT_READ, MAP_SHARED, 3<\\x61>, 0) = 0x7f1000 <0.1>";
+  const forWriting = "7  1.3 mprotect(0x7f1800, 8192, PROT_READ|PROT_WRITE) = 0 <0.1>";
+  t.equal(blindSpots(forReading, "7  1.3 mprotect(0x7f2000, 8192, PROT_READ|PROT_WRITE) = 0 <0.1>"), "");
+  t.match(blindSpots(forReading, forWriting), /a is mapped/, "a mapping becomes writable later");
+  const over = "7  1.2 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f1000 <0.1>";
+  t.equal(blindSpots(forReading, over, forWriting), "", "something else is mapped there now");
+  const another = `9<${hex(join(folder, "a"))}>`;
+  t.match(blindSpots(`7  1.1 write(${another}, "\\x61", 1) = 1 <0.1>`), /a: write through a descriptor that came/);
+  t.equal(blindSpots(`7  1.1 lseek(${another}, 0, SEEK_SET) = 0 <0.1>`), "", "which matters to none");
+});
+
+t.test("what the lab's disks have no picture of is a blind spot", async (t) => {
+  const rejections = async (script: string): Promise<string> => {
+    const folder = t.testdir({ file: "file", sub: {} });
+    symlinkSync("file", join(folder, "sub/link"));
+    linkSync(join(folder, "file"), join(folder, "twin"));
+    const plan = { command: "sh", args: ["-c", script], folder, cwd: folder, ignore: [] };
+    return rejectionOf(await startRecording(plan).done, folder, []).join();
+  };
+  t.equal(await rejections("echo more >> sub/new; mv twin other"), "");
+  t.match(await rejections("rm sub/link"), /sub\/link: removing, renaming and replacing symbolic links/);
+  t.match(await rejections("mv sub moved"), /sub: removing, renaming and replacing symbolic links/);
+  t.match(await rejections("cp file new; mv new sub/link"), /sub\/link: removing, renaming and replacing/);
+  t.match(await rejections("echo more >> twin"), /twin was one file with file before the program ran/);
+  t.match(await rejections("truncate -s 3G large"), /large has 3221225472 B: files over 2 GiB are not followed/);
+  t.match(await rejections("touch $(printf '\\377')"), /has a name that is not UTF-8/);
 });
 
 t.test("positions, appending, sharing and O_DSYNC are followed", async (t) => {
@@ -223,6 +249,71 @@ t.test("SQLite survives with WAL and FULL; with NORMAL its last commits are lost
   t.equal(normal.status, 1, normal.stderr);
   t.match(normal.stdout, /integrity: ok; committed and gone: /);
   t.match(normal.stdout, /no fsync of store\.db-wal between operation/);
+});
+
+t.test("a position moves with what is read", async (t) => {
+  const folder = t.testdir();
+  const { record } = interpret(folder, [
+    `7  1.0 openat(AT_FDCWD<${hex(folder)}>, "${hex("a")}", O_RDWR|O_CREAT, 0600) = 3<\\x61> <0.1>`,
+    `7  1.1 pwrite64(3<\\x61>, "${hex("one two")}", 7, 0) = 7 <0.1>`,
+    "7  1.2 read(0x3, 0x7f00, 0x4) = 0x4 <0.1>",
+    `7  1.3 write(3<\\x61>, "${hex("TWO")}", 3) = 3 <0.1>`,
+  ]);
+  const texts = record.events.map((event) => (event.kind === "operation" ? operationText(event.operation) : ""));
+  t.same(texts, ["create a", "write 7 B at 0 of a", "write 3 B at 4 of a"]);
+});
+
+t.test("what is left out is in no checked folder, and a command that cannot be done is no bug", async (t) => {
+  const folder = t.testdir({ cache: { old: "old" }, "db-shm": "old" });
+  const run = (...flags: string[]) =>
+    twolog(
+      "crash",
+      "--dir",
+      folder,
+      "--quiet",
+      ...flags,
+      "--",
+      "sh",
+      "-c",
+      `echo x >> ${folder}/a; echo > ${folder}/cache/new`,
+    );
+  const ignored = run("--ignore", "*-shm", "cache", "--check", "test ! -e {dir}/cache -a ! -e {dir}/db-shm");
+  t.equal(ignored.status, 0, ignored.stdout + ignored.stderr);
+  for (const [flags, message] of [
+    [["--check", "no-such-check {dir}"], /the check cannot be run: exit 127/],
+    [["--check", "true", "--model", "kind"], /unknown model 'kind'/],
+    [["--check", "true", "--json", join(folder, "none", "x")], /cannot write .*: ENOENT/],
+  ] as const) {
+    const { status, stderr } = run(...flags);
+    t.equal(status, 2);
+    t.match(stderr, message);
+    t.notMatch(stderr, / {4}at /, "no stack");
+  }
+});
+
+t.test("coverage counts every state that was looked at", async (t) => {
+  const folder = t.testdir();
+  const json = join(t.testdir(), "result.json");
+  const script = `for i in 1 2 3 4; do head -c 5000 /dev/zero | tr '\\0' $i >> ${folder}/a; echo $i > ${folder}/b; done`;
+  twolog(
+    "crash",
+    "--dir",
+    folder,
+    "--quiet",
+    "--states",
+    "60",
+    "--json",
+    json,
+    "--check",
+    "true",
+    "--",
+    "sh",
+    "-c",
+    script,
+  );
+  for (const { model, distinct, given, total } of JSON.parse(readFileSync(json, "utf8")).coverage) {
+    t.ok(distinct > 0 && distinct <= given && given <= total, `${model}: ${distinct} of ${given} of ${total}`);
+  }
 });
 
 t.test("where recording is impossible, it says so", async (t) => {

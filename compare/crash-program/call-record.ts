@@ -5,10 +5,13 @@
  * Whatever changes files past the calls that are understood makes the record incomplete, and is told as a blind spot.
  */
 import type { DiskOperation } from "../../common/disk/recording-disk.ts";
-import type { FileTree, Place } from "./file-tree.ts";
+import type { FileNode, FileTree, Place } from "./file-tree.ts";
 import { type OpenFile, Processes } from "./processes.ts";
 import type { RecordedEvent } from "./recording.ts";
 import { descriptorOf, type SystemCall } from "./strace-lines.ts";
+
+/** Calls through a descriptor that change nothing, and wait for nothing. */
+const ONLY_READING: ReadonlySet<string> = new Set(["read", "readv", "lseek", "fcntl"]);
 
 /** Does what a successful call did. */
 export type Handler = (call: SystemCall) => void;
@@ -63,7 +66,25 @@ export class CallRecord {
 
   /** What the call's descriptor, its argument `index`, stands for; undefined for what is not followed. */
   file(call: SystemCall, index = 0): OpenFile | undefined {
-    return this.processes.file(call.pid, descriptorOf(call.args[index]).fd);
+    const { fd, path } = descriptorOf(call.args[index]);
+    const file = this.processes.file(call.pid, fd);
+    if (file === undefined && path.startsWith("/") && !ONLY_READING.has(call.name)) this.#stranger(call, path);
+    return file;
+  }
+
+  /** The call uses a descriptor whose opening was not understood: is it one of a file that is followed? */
+  #stranger(call: SystemCall, path: string): void {
+    const place = this.tree.find("/", path, true);
+    if (place?.node?.kind !== "file" || this.isIgnored(place.path)) return;
+    this.blindSpots.add(
+      `${place.path}: ${call.name} through a descriptor that came another way than by opening that name (/proc, a socket)`,
+    );
+  }
+
+  /** Before a file's content or size changes. */
+  changing({ path, twin }: FileNode): void {
+    if (twin !== undefined)
+      this.blindSpots.add(`${path} was one file with ${twin} before the program ran, and is changed: not understood`);
   }
 
   /** The folder that a call with paths starts from, when its descriptor argument is this one. */

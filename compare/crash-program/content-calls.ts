@@ -9,6 +9,7 @@ type WithFile = Extract<OpenFile, { kind: "file" }>;
 /** Cuts a file or makes it longer. */
 export function resizeFile(record: CallRecord, node: FileNode, size: number): void {
   if (node.content.size === size) return;
+  record.changing(node);
   node.content.truncate(size);
   record.tell({ kind: "truncate", path: node.path, file: node.number, size });
 }
@@ -79,6 +80,7 @@ export class ContentCalls {
 
   #write({ node }: WithFile, at: number, bytes: Uint8Array, synced: boolean): void {
     if (bytes.length === 0) return;
+    this.#record.changing(node);
     node.content.write(at, bytes);
     this.#record.tell({ kind: "write", path: node.path, file: node.number, at, bytes });
     if (!synced) return;
@@ -123,7 +125,11 @@ export class ContentCalls {
     const count = call.result;
     const sourceAt = source?.kind === "file" ? (givenOffset(fromAt) ?? source.position) : 0;
     if (source?.kind === "file" && givenOffset(fromAt) === undefined) source.position += count;
-    if (target?.kind !== "file") return;
+    if (target?.kind !== "file") {
+      if (target?.kind === "output")
+        this.#record.remarks.add(`${call.name} to the standard output: its lines are no acknowledgements`);
+      return;
+    }
     if (source?.kind !== "file") {
       this.#record.blindSpots.add(`${target.node.path}: ${call.name} copied bytes from outside the folder`);
       return;

@@ -34,7 +34,8 @@ export function crashCommand(): Command {
 A line that the program prints on its standard output counts as an acknowledgement: the check gets the lines that had
 been printed when the crash came ({acks}, $TWOLOG_ACKS), and can judge whether what they promise is still there.
 
-Exit status: 0 every folder passed; 1 one failed; 2 wrong usage, or this machine cannot record; 3 the recording was rejected.
+Exit status: 0 every folder passed; 1 one failed; 2 wrong usage, this machine cannot record, or the check cannot be run; 3 the
+recording was rejected.
 
   twolog crash --dir data --check 'node check.js {dir} {acks}' -- node store.js data`,
     )

@@ -138,13 +138,16 @@ export function* crashStates(
     const first = Math.max(1, Math.floor(share / (points.operations.length - from + 1)));
     for (let quota = first; own.distinct < share && quota <= QUOTA_MAX; quota *= QUOTA_GROWTH) {
       if (BigInt(own.given) === own.total) break;
-      own.given = 0;
+      let given = 0;
       for (const state of statesOf(points, model, quota, seed, from)) {
-        own.given++;
+        // A round begins with states of the round before.
+        own.given = Math.max(own.given, ++given);
         const key = `${state.image.digest} ${state.printed}`;
         if (seen.has(key)) continue;
         seen.add(key);
         own.distinct++;
+        // A new folder is a new state.
+        own.given = Math.max(own.given, own.distinct);
         yield state;
         if (own.distinct >= share) break;
       }

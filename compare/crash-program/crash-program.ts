@@ -3,9 +3,10 @@
  * flags are in crash-command.ts.
  *
  * Exit status: 0 the check accepted every folder; 1 it refused one; 2 the command line was wrong, or this machine cannot
- * record; 3 the recording was rejected: replaying it does not give the real folder, or something was not seen.
+ * record, or the check cannot be run; 3 the recording was rejected: replaying it does not give the real folder, or something
+ * was not seen.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { modelOf } from "../lab/models/index.ts";
@@ -36,16 +37,26 @@ const STATUS_CANNOT = 2;
 const STATUS_REJECTED = 3;
 const REASONS_SHOWN = 12;
 
-/** Records, checks, reports; the exit status. */
+/** The exit status. */
 export async function runCrash(command: string, args: readonly string[], flags: CrashFlags): Promise<number> {
-  const obstacle = recordingObstacle();
-  if (obstacle !== undefined) {
-    process.stderr.write(`twolog: ${obstacle}\n`);
+  try {
+    return await crash(command, args, flags);
+  } catch (error) {
+    // Not 1: that is a folder that the check refused.
+    process.stderr.write(`twolog: ${error instanceof UsageError ? error.message : (error as Error).stack}\n`);
     return STATUS_CANNOT;
   }
+}
+
+/** Records, checks, reports. */
+async function crash(command: string, args: readonly string[], flags: CrashFlags): Promise<number> {
+  const obstacle = recordingObstacle();
+  if (obstacle !== undefined) throw new UsageError(obstacle);
   const models = flags.model.split(",").map(modelOf);
   const folder = resolve(flags.dir);
-  if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
+  onDisk("make the folder", folder, () => mkdirSync(folder, { recursive: true }));
+  // Early, because all the work would be in vain; what is there stays until then.
+  if (flags.json !== undefined) onDisk("write", flags.json, () => appendFileSync(flags.json as string, ""));
   const ignore = flags.ignore ?? [];
   const onOutput = flags.quiet === true ? () => {} : (text: string) => process.stdout.write(text);
   const recording = await startRecording({ command, args, folder, cwd: process.cwd(), ignore, onOutput }).done;
@@ -61,15 +72,39 @@ export async function runCrash(command: string, args: readonly string[], flags: 
   const work = makeFolder();
   try {
     const check = new CrashCheck(flags.check, work, recording.before, points, flags.timeout * 1000);
+    await mustRun(check, points);
     const plan = { models, states: flags.states, seed: flags.seed, workers: flags.jobs };
     const run = await runCrashes(points, check, plan, new Progress(flags.states));
     process.stdout.write(`${crashText(points, recording, run)}\n`);
     if (flags.json !== undefined) {
-      writeFileSync(flags.json, `${JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2)}\n`);
+      writeText(flags.json, `${JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2)}\n`);
     }
     return run.failed === 0 ? STATUS_PASSED : STATUS_FAILED;
   } finally {
     removeFolder(work);
+  }
+}
+
+/** What the shell answers for a command that is not there, or is no program. */
+const NOT_RUN = /^exit 12[67]\b/;
+
+/** Of a check that is not found every folder is bad: that is no bug of the program. */
+async function mustRun(check: CrashCheck, points: CrashPoints): Promise<void> {
+  const { operations, printed } = points;
+  const whole = { image: points.at(operations.length).disk.liveImage(), printed: printed.length };
+  const { reason } = await check.run(whole, 0);
+  if (NOT_RUN.test(reason)) throw new UsageError(`the check cannot be run: ${reason}`);
+}
+
+function writeText(path: string, text: string): void {
+  onDisk("write", path, () => writeFileSync(path, text));
+}
+
+function onDisk(what: string, path: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    throw new UsageError(`cannot ${what} ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
 }
 

@@ -15,6 +15,8 @@ export interface FileNode {
   readonly content: PagedContent;
   /** A name it has, or the last one it had. */
   path: string;
+  /** Another name that it had before the program ran: of those, nodes and images do not know that they are one file. */
+  twin?: string;
 }
 
 export interface LinkNode {
@@ -39,6 +41,8 @@ export interface Place {
 }
 
 const LINKS_MAX = 40;
+/** A longer one cannot be read at once. */
+const FILE_BYTES_MAX = 2 ** 31 - 1;
 
 export function joinPath(folder: string, name: string): string {
   return folder === "" ? name : `${folder}/${name}`;
@@ -46,6 +50,8 @@ export function joinPath(folder: string, name: string): string {
 
 export class FileTree {
   readonly root: FolderNode = { kind: "folder", entries: new Map(), path: "" };
+  /** What is on the disk and cannot be followed, and why. */
+  readonly problems: string[] = [];
   /** The folder's real path. */
   readonly #base: string;
   readonly #realFolders = new Map<string, string>();
@@ -56,21 +62,30 @@ export class FileTree {
     this.#base = realpathSync(base);
   }
 
-  /** The tree as it is on the disk now. */
-  static read(base: string): FileTree {
+  /** The tree as it is on the disk now, without what is `ignored`. */
+  static read(base: string, ignored: (path: string) => boolean = () => false): FileTree {
     const tree = new FileTree(base);
+    const linked = new Map<number, FileNode>();
     const fill = (folder: FolderNode): void => {
       for (const name of readdirSync(join(tree.#base, folder.path)).sort()) {
         const path = joinPath(folder.path, name);
+        if (ignored(path)) continue;
         const real = join(tree.#base, path);
-        const stat = lstatSync(real);
-        if (stat.isSymbolicLink()) folder.entries.set(name, { kind: "link", target: readlinkSync(real) });
-        else if (stat.isDirectory()) fill(tree.makeFolder({ folder, name, path, node: undefined }));
+        const stat = lstatSync(real, { throwIfNoEntry: false });
+        const place = { folder, name, path, node: undefined };
+        if (stat === undefined) tree.problems.push(`${path} has a name that is not UTF-8`);
+        else if (stat.isSymbolicLink()) tree.makeLink(place, readlinkSync(real));
+        else if (stat.isDirectory()) fill(tree.makeFolder(place));
+        else if (stat.isFile() && stat.size > FILE_BYTES_MAX)
+          tree.problems.push(`${path} has ${stat.size} B: files over 2 GiB are not followed`);
         else if (stat.isFile()) {
           const bytes = readFileSync(real);
-          const { content } = tree.makeFile({ folder, name, path, node: undefined });
-          content.write(0, bytes);
-          content.truncate(bytes.length);
+          const node = tree.makeFile(place);
+          node.content.write(0, bytes);
+          node.content.truncate(bytes.length);
+          const twin = linked.get(stat.ino);
+          if (twin !== undefined) [twin.twin, node.twin] = [path, twin.path];
+          else if (stat.nlink > 1) linked.set(stat.ino, node);
         }
       }
     };

@@ -1,11 +1,12 @@
 /** Files that are left out of a record, as the user names them: `*-shm`, `cache/*`. */
 
-/** True for a file that matches one of the globs, by its name or by its path: it is not followed. */
+/** True for what matches one of the globs, by its name or by its path, or is below a folder that does: it is not followed. */
 export function isIgnored(globs: readonly string[], path: string): boolean {
-  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (globs.length === 0) return false;
+  const names = path.split("/");
   return globs.some((glob) => {
     const pattern = globPattern(glob);
-    return pattern.test(path) || pattern.test(name);
+    return names.some((name, index) => pattern.test(name) || pattern.test(names.slice(0, index + 1).join("/")));
   });
 }
 

@@ -17,7 +17,7 @@ import { descriptorOf, type StraceEvent, type SystemCall } from "./strace-lines.
 export const TRACED_CALLS = [
   "open,openat,openat2,creat,close,close_range,dup,dup2,dup3,fcntl,read,readv,lseek,write,writev,pwrite64,pwritev,pwritev2",
   "truncate,ftruncate,fallocate,fsync,fdatasync,sync,syncfs,sync_file_range,rename,renameat,renameat2,link,linkat,symlink",
-  "symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,chdir,fchdir,mmap,clone,clone3,fork,vfork,execve,execveat,sendfile",
+  "symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,chdir,fchdir,mmap,mprotect,clone,clone3,fork,vfork,execve,execveat,sendfile",
   "copy_file_range,splice,ioctl,io_submit,io_uring_setup",
 ].join(",");
 export const RAW_CALLS = "read,readv";
@@ -117,6 +117,7 @@ export class Interpreter {
       ["syncfs", (call) => this.#syncedAll(call)],
       ["sync_file_range", (call) => this.#syncedRange(call)],
       ["mmap", (call) => this.#mapped(call)],
+      ["mprotect", (call) => this.#protected(call)],
       ["io_submit", () => blindSpots.add("native AIO (io_submit): what it writes, and when, cannot be seen")],
       ["io_uring_setup", () => blindSpots.add("io_uring: what goes through its rings cannot be seen")],
     ];
@@ -175,12 +176,30 @@ export class Interpreter {
   }
 
   #mapped(call: SystemCall): void {
-    const [, , protection = "", flags = ""] = call.args;
-    if (!protection.includes("PROT_WRITE") || !flags.includes("MAP_SHARED")) return;
-    const file = this.record.file(call, 4);
+    const [, length, protection = "", flags = ""] = call.args;
+    const { mappings } = this.record.processes.get(call.pid);
+    const [start, end] = [call.result, call.result + Number(length)];
+    // What was mapped there before is not any more: places are used again.
+    const others = mappings.filter((mapping) => mapping.end <= start || mapping.start >= end);
+    mappings.splice(0, mappings.length, ...others);
+    const file = flags.includes("MAP_SHARED") ? this.record.file(call, 4) : undefined;
     if (file?.kind !== "file") return;
+    mappings.push({ start, end, node: file.node });
+    if (protection.includes("PROT_WRITE")) this.#tellMapped(file.node);
+  }
+
+  /** A mapping for reading may become one for writing. */
+  #protected(call: SystemCall): void {
+    const [at, length, protection = ""] = call.args;
+    if (!protection.includes("PROT_WRITE")) return;
+    const [start, end] = [Number(at), Number(at) + Number(length)];
+    for (const mapping of this.record.processes.get(call.pid).mappings)
+      if (mapping.start < end && start < mapping.end) this.#tellMapped(mapping.node);
+  }
+
+  #tellMapped({ path }: FileNode): void {
     this.record.blindSpots.add(
-      `${file.node.path} is mapped into memory, shared and writable: what is written there cannot be seen`,
+      `${path} is mapped into memory, shared and writable: what is written there cannot be seen`,
     );
   }
 

@@ -1,6 +1,7 @@
 /** System calls about names: files and folders are made, renamed, linked and removed, and opened. */
 import type { CallRecord, Handler, Handlers } from "./call-record.ts";
 import { resizeFile } from "./content-calls.ts";
+import type { TreeNode } from "./file-tree.ts";
 import type { OpenFile } from "./processes.ts";
 import { descriptorOf, pathOf, type SystemCall } from "./strace-lines.ts";
 
@@ -75,7 +76,8 @@ export class NameCalls {
     }
     let node = place.node;
     if (node === undefined) {
-      if (!has("O_CREAT")) this.#record.blindSpots.add(`${place.path} was opened, and no recorded call had made it`);
+      if (!has("O_CREAT"))
+        this.#record.blindSpots.add(`${place.path} was opened, and no recorded call had made it (a pipe, a device?)`);
       node = this.#record.tree.makeFile(place);
       this.#record.tell({ kind: "create", path: place.path, file: node.number });
     }
@@ -104,6 +106,7 @@ export class NameCalls {
   #remove(from: string, path: string): void {
     const place = this.#record.place(from, path);
     if (place?.node === undefined) return;
+    this.#withoutLinks(place.path, place.node);
     place.folder.entries.delete(place.name);
     this.#record.tell({ kind: "remove", path: place.path });
   }
@@ -119,10 +122,13 @@ export class NameCalls {
         `${to.path} was renamed into the folder from outside: choose a --dir that holds both`,
       );
     } else if (target === undefined) {
+      this.#withoutLinks(source.path, source.node);
       source.folder.entries.delete(source.name);
       this.#record.tell({ kind: "remove", path: source.path });
     } else if (target.node !== source.node) {
       // Two names of one file: renaming one to the other does nothing (POSIX).
+      this.#withoutLinks(source.path, source.node);
+      this.#withoutLinks(target.path, target.node);
       this.#record.tree.move(source, target, source.node);
       this.#record.tell({ kind: "rename", path: source.path, to: target.path });
     }
@@ -138,6 +144,13 @@ export class NameCalls {
     }
     target.folder.entries.set(target.name, source.node);
     this.#record.tell({ kind: "link", path: source.path, to: target.path });
+  }
+
+  /** Symbolic links stay as they were before the program ran, in every checked folder: they must not change. */
+  #withoutLinks(path: string, node: TreeNode | undefined): void {
+    const nodes = node?.kind === "folder" ? [...this.#record.tree.walk(node)] : [{ node }];
+    if (nodes.some((one) => one.node?.kind === "link"))
+      this.#record.blindSpots.add(`${path}: removing, renaming and replacing symbolic links is not understood`);
   }
 
   #symlink(from: string, path: string): void {

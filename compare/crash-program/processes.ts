@@ -29,8 +29,17 @@ interface Descriptor {
 
 type Descriptors = Map<number, Descriptor>;
 
+/** A followed file that is mapped into memory, shared. */
+export interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  readonly node: FileNode;
+}
+
 export interface Process {
   descriptors: Descriptors;
+  /** Threads share the object. */
+  mappings: Mapping[];
   /** The current folder; threads share the object. */
   folder: { path: string };
 }
@@ -59,7 +68,7 @@ export class Processes {
     if (known !== undefined) return known;
     const pending = this.#cloning[0];
     if (pending !== undefined) return this.#born(pid, pending);
-    const first: Process = { descriptors: new Map(), folder: { path: this.#folder } };
+    const first: Process = { descriptors: new Map(), mappings: [], folder: { path: this.#folder } };
     if (this.#hasOutput) first.descriptors.set(OUTPUT, { file: { kind: "output" }, closeOnExec: false });
     this.#processes.set(pid, first);
     return first;
@@ -90,6 +99,7 @@ export class Processes {
         .filter(([, { closeOnExec }]) => !closeOnExec)
         .map(([fd, { file }]) => [fd, { file, closeOnExec: false }]),
     );
+    process.mappings = [];
     process.folder = { ...process.folder };
   }
 
@@ -133,6 +143,7 @@ export class Processes {
       descriptors: flags.includes("CLONE_FILES")
         ? of.descriptors
         : new Map([...of.descriptors].map(([fd, descriptor]) => [fd, { ...descriptor }])),
+      mappings: flags.includes("CLONE_VM") ? of.mappings : [...of.mappings],
       folder: flags.includes("CLONE_FS") ? of.folder : { ...of.folder },
     };
     this.#processes.set(pid, child);

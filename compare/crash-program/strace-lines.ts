@@ -34,7 +34,7 @@ export type StraceEvent =
 const UNFINISHED = " <unfinished ...>";
 const HEADER = /^(\d+)\s+(\d+\.\d+) /;
 const RESUMED = /^<\.\.\. (\w+) resumed>/;
-const RESULT = /^(?:(-?\d+|0x[0-9a-f]+)|\?)(?:<[^>]*>)?(?: (E[A-Z0-9]+))?/;
+const RESULT = /^(?:(0x[0-9a-f]+|-?\d+)|\?)(?:<[^>]*>)?(?: (E[A-Z0-9]+))?/;
 const DURATION = / <(\d+\.\d+)>$/;
 const MICROSECOND = 1e-6;
 

@@ -71,7 +71,7 @@ export function startRecording(plan: RecordPlan): Recorder {
   if (obstacle !== undefined) throw new UsageError(obstacle);
   const traceFolder = makeFolder();
   const trace = join(traceFolder, "trace");
-  const before = FileTree.read(plan.folder);
+  const before = FileTree.read(plan.folder, (path) => isIgnored(plan.ignore, path));
   const startedAt = performance.now();
   const calls = plan.acknowledgedBy === "replies" ? `${TRACED_CALLS},${REPLY_CALLS}` : TRACED_CALLS;
   const options = [
@@ -139,7 +139,7 @@ function interpret(plan: RecordPlan, trace: string, before: FileTree, ending: En
     events: interpreter.record.events,
     before,
     after,
-    blindSpots: [...interpreter.record.blindSpots],
+    blindSpots: [...before.problems, ...interpreter.record.blindSpots],
     remarks: [...interpreter.record.remarks],
     interrupted: interpreter.interrupted,
     callCounts: interpreter.callCounts,
@@ -173,14 +173,18 @@ function* linesOf(path: string): Generator<string> {
 
 /** Gate 1: why a record is not to be trusted, line by line; nothing when replaying it gives `folder` as it is now. */
 export function rejectionOf(recording: Recording, folder: string, ignore: readonly string[]): string[] {
-  return rejectionOfTree(recording, FileTree.read(folder), ignore);
+  return rejectionOfTree(
+    recording,
+    FileTree.read(folder, (path) => isIgnored(ignore, path)),
+    ignore,
+  );
 }
 
 /** The same, of a folder that was read when the record ended. */
 export function rejectionOfTree(recording: Recording, tree: FileTree, ignore: readonly string[]): string[] {
   const expected = contentsOf(recording.after, ignore);
   const real = contentsOf(tree, ignore);
-  const reasons = [...recording.blindSpots];
+  const reasons = [...new Set([...recording.blindSpots, ...tree.problems])];
   for (const [path, node] of real) {
     const replayed = expected.get(path);
     if (replayed === undefined) reasons.push(`${path} is there, and no recorded operation made it`);

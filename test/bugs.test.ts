@@ -19,7 +19,7 @@ const SLICE: readonly (readonly [pitfall: number, engine: string, oracle: string
   [8, "aof", "refused"],
   [16, "wal", "refused"],
   [20, "aof", "lost write"],
-  [28, "wal", "lost write"],
+  [28, "wal", "refused"],
   [29, "aof", "vanished read"],
   [31, "aof", "lost write"],
   [35, "wal", "stopped"],

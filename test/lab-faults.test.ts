@@ -2,18 +2,23 @@
  * What the lab says about disks that break their word: calls that fail while the engine runs (faults.ts), and media that lie,
  * rot and misdirect. What each engine owes then, that it does it, and that one which does not is found.
  */
+import { join } from "node:path";
 import t from "tap";
+import { assert } from "../common/assert.ts";
 import type { Config } from "../common/config.ts";
+import type { Engine } from "../common/engine.ts";
 import type { Host } from "../common/host.ts";
 import { CarelessDisk } from "../compare/bugs/careless-disk.ts";
 import { createEngine } from "../compare/engines.ts";
 import { everyCheck } from "../compare/lab/checks.ts";
+import { explain } from "../compare/lab/explain.ts";
 import { huntFault, huntFaults } from "../compare/lab/fault-hunt.ts";
 import { FAULT_KINDS, faultsOf, faultText, parseFault } from "../compare/lab/faults.ts";
 import { type Hunt, hunt } from "../compare/lab/hunt.ts";
 import { isBreach } from "../compare/lab/judge.ts";
 import { MODEL_NAMES, modelOf } from "../compare/lab/models/index.ts";
-import { parseRunName, planOf } from "../compare/lab/replay.ts";
+import { loadFinding, parseRunName, planOf, replayFile, saveFinding } from "../compare/lab/replay.ts";
+import { shrink } from "../compare/lab/shrink.ts";
 import type { Violation } from "../compare/oracle.ts";
 import type { EngineName } from "../compare/policy.ts";
 import type { RunPlan } from "../compare/simulated-run.ts";
@@ -94,28 +99,56 @@ t.test("every call of a short run fails once, in every way: nothing acknowledged
   t.equal(faultsOf(planOf(parseRunName("aof:no:counters:2"))).length > FAULT_KINDS.length, true);
 });
 
-t.test("an engine that takes a failed sync for a good one is found (pitfall 39)", async (t) => {
-  const deaf = (name: EngineName, host: Host, config: Config) => {
-    const disk = new CarelessDisk(host.disk, {
-      sync: (file, done) => file.sync(() => done(undefined)),
-      syncNow(file) {
-        try {
-          file.syncNow();
-        } catch {
-          // What fails is not heard of.
-        }
-      },
-    });
-    return createEngine(name, Object.create(host, { disk: { value: disk } }) as Host, config);
-  };
+/** An engine that takes a failed sync for a good one (pitfall 39). */
+function deaf(name: EngineName, host: Host, config: Config): Engine {
+  const { clock, random, tracing } = host;
+  const disk = new CarelessDisk(host.disk, {
+    sync: (file, done) => file.sync(() => done(undefined)),
+    syncNow(file) {
+      try {
+        file.syncNow();
+      } catch {
+        // What fails is not heard of.
+      }
+    },
+  });
+  const afterTick: Host["afterTick"] = (run) => host.afterTick(run);
+  const trace: Host["trace"] = (step, detail) => host.trace(step, detail);
+  return createEngine(name, { disk, clock, random, tracing, afterTick, trace }, config);
+}
+
+t.test("an engine that takes a failed sync for a good one is found, and the example is small", async (t) => {
   for (const run of ["aof:always:counters:2", "wal:1/1:counters:2"]) {
     const plan: RunPlan = { ...planOf(parseRunName(run)), create: deaf };
     const { hunted } = huntFaults(plan, { ...ALL_OF_IT, faultsMax: 60 });
-    const kinds = new Set(hunted.flatMap(({ finding }) => (finding === undefined ? [] : [finding.violation.kind])));
-    t.ok(kinds.has("failure hidden") || kinds.has("lost write"), `${run}: ${[...kinds].join(", ")}`);
-    const finding = hunted.find((each) => each.finding !== undefined);
-    t.equal(finding?.fault.kind.name, "sync-EIO");
+    const found = hunted.flatMap(({ finding }) => finding ?? []);
+    for (const kind of ["failure hidden", "lost write"]) {
+      const finding = found.find(({ violation }) => violation.kind === kind);
+      assert(finding !== undefined, `${run}: ${kind} is found`);
+      t.match(finding.run.plan.fault, /^sync-EIO@/);
+      const small = await shrink(finding);
+      t.equal(small.isMinimal, true);
+      t.ok(small.commands <= 2, `${small.commands} commands`);
+      t.ok(small.lostWrites <= 1, `${small.lostWrites} lost writes`);
+      t.equal(small.finding.violation.kind, kind);
+      const { plan } = small.finding.run;
+      const again = huntFault(plan, parseFault(plan.fault ?? ""), ALL_OF_IT);
+      t.ok(again.finding, "one call fails in it, with another number than before");
+    }
   }
+});
+
+t.test("a failure that was hidden is shown, and saved, with the call that failed", async (t) => {
+  const plan: RunPlan = { ...planOf(parseRunName("wal:1/1:sequences:6")), create: deaf };
+  const { finding } = huntFault(plan, parseFault("sync-EIO@4"), ALL_OF_IT);
+  assert(finding !== undefined, "it is found");
+  const text = explain(finding).join("\n");
+  t.match(text, /^FAILURE HIDDEN {2}kv-wal 1\/1/);
+  t.match(text, /the disk {2}sync-EIO@4: a sync fails/);
+  const file = join(t.testdir(), "finding");
+  saveFinding(file, finding);
+  t.equal(loadFinding(file).fault, "sync-EIO@4");
+  t.equal(replayFile(file), undefined, "the engine as it is stops");
 });
 
 t.test("a fault is named in a line, and found again by it", async (t) => {

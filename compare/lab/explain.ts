@@ -6,6 +6,7 @@ import type { DiskOperation } from "../../common/disk/recording-disk.ts";
 import { isAcknowledged, operationText } from "../history.ts";
 import type { SimulatedRun } from "../simulated-run.ts";
 import { lossesOfCrash } from "./crashes.ts";
+import { parseFault } from "./faults.ts";
 import { type Finding, recordingOf } from "./hunt.ts";
 import { survivingWrites } from "./judge.ts";
 import { PageStore } from "./page-store.ts";
@@ -24,6 +25,9 @@ export function explain(finding: Finding): string[] {
     `  promised  ${violation.promise}`,
     ...(violation.command === "" ? [] : [`  broken for  ${violation.command}`]),
     `  because   ${violation.detail}`,
+    ...(run.plan.fault === undefined
+      ? []
+      : [`  the disk  ${run.plan.fault}: ${parseFault(run.plan.fault).kind.meaning}`]),
     "",
     "What the clients did, and were told before the crash",
     ...clientLines(finding),

@@ -72,7 +72,10 @@ export function huntFault(plan: RunPlan, fault: InjectedFault, options: FaultHun
 }
 
 /** The engine said nothing, or went on: shown at the end of the run. */
-function hiddenFailure({ run, violation }: FaultedRun, { check }: FaultHuntOptions): Finding | undefined {
+export function hiddenFailure(
+  { run, violation }: FaultedRun,
+  { check }: Pick<FaultHuntOptions, "check">,
+): Finding | undefined {
   if (violation === undefined) return undefined;
   const crash = crashAt(recordingOf(run, new PageStore()), modelOf("kill"), run.timeline.length - 1);
   if (crash === undefined) return undefined;

@@ -136,26 +136,41 @@ function partOf(bytes: number): Exclude<Fault["written"], number | undefined> {
   };
 }
 
-/** How many calls of each kind the plan's run makes: a run with a fault is the same until it hits. */
-export function countCalls(plan: RunPlan): ReadonlyMap<FaultyCall, number> {
-  const counts = new Map<FaultyCall, number>();
-  const counters = [...new Set(FAULT_KINDS.map(({ call }) => call))].map((call): Fault => {
-    const path = (): boolean => {
-      counts.set(call, (counts.get(call) ?? 0) + 1);
+/** The calls of each kind that the plan's run makes, by their files: a run with a fault is the same until it hits. */
+function callsOf(plan: RunPlan): ReadonlyMap<FaultyCall, readonly string[]> {
+  const calls = new Map<FaultyCall, string[]>(FAULT_KINDS.map(({ call }) => [call, []]));
+  const listeners = [...calls].map(([call, paths]): Fault => {
+    const path = (path: string): boolean => {
+      paths.push(path);
       return false;
     };
     return { call, nth: 1, path };
   });
-  simulate({ ...plan, wrapDisk: (disk, later) => new FaultyDisk(disk, counters, later) });
-  return counts;
+  simulate({ ...plan, wrapDisk: (disk, later) => new FaultyDisk(disk, listeners, later) });
+  return calls;
 }
 
 /** Every fault that can hit the run. */
 export function faultsOf(plan: RunPlan): InjectedFault[] {
-  const counts = countCalls(plan);
-  return FAULT_KINDS.flatMap((kind) =>
-    Array.from({ length: counts.get(kind.call) ?? 0 }, (_, index) => ({ kind, nth: index + 1 })),
+  const calls = callsOf(plan);
+  return FAULT_KINDS.flatMap((kind) => (calls.get(kind.call) ?? []).map((_, index) => ({ kind, nth: index + 1 })));
+}
+
+/**
+ * The faults of the same kind that can hit another run on such a file, the one whose number is nearest first: a run with
+ * fewer commands makes fewer calls, and the one that failed has another number there.
+ */
+export function faultsLike({ kind, nth }: InjectedFault, path: string, plan: RunPlan): InjectedFault[] {
+  const numbers = (callsOf(plan).get(kind.call) ?? []).flatMap((other, index) =>
+    pathPattern(other) === pathPattern(path) ? [index + 1] : [],
   );
+  numbers.sort((a, b) => Math.abs(a - nth) - Math.abs(b - nth));
+  return numbers.map((number) => ({ kind, nth: number }));
+}
+
+/** A path without the numbers that files of one sequence differ in. */
+export function pathPattern(path: string): string {
+  return path.replace(/\d+/g, "#");
 }
 
 /** How a run with a fault ended. */
@@ -166,6 +181,8 @@ export interface FaultedRun {
   readonly end: FaultEnd;
   /** The event after which crashes are new: what was before happened without the fault, too. */
   readonly from: number;
+  /** The file whose call failed; undefined: the fault hit nothing. */
+  readonly path: string | undefined;
   /** What rule 3 says against it. */
   readonly violation: Violation | undefined;
 }
@@ -180,15 +197,15 @@ export function runFaulted(plan: RunPlan, fault: InjectedFault): FaultedRun {
     .some(({ reply, answered }) => reply instanceof Error && (answered?.order ?? 0) >= (where?.order ?? 0));
   const end: FaultEnd = run.failure !== undefined ? "stopped" : refused ? "refused writes" : "went on";
   const from = Math.max(0, (where?.events ?? 0) - 1);
-  return { run, end, from, violation: hit && violationOf(run, fault, hit) };
+  return { run, end, from, path: where?.path, violation: hit && violationOf(run, fault, hit) };
 }
 
 /** A slow sync hits nothing: it begins. */
-function slowHit(run: SimulatedRun, { nth }: InjectedFault): RecordMoment | undefined {
+function slowHit(run: SimulatedRun, { nth }: InjectedFault): Hit | undefined {
   let seen = 0;
   for (const [events, event] of run.timeline.entries()) {
     if (event.kind === "disk" && event.operation.kind === "sync-start" && ++seen === nth) {
-      return { events, order: event.order };
+      return { events, order: event.order, path: event.operation.path };
     }
   }
   return undefined;

@@ -118,7 +118,8 @@ async function showFinding(finding: Finding | undefined, path: string | undefine
   if (finding === undefined) return;
   const small = await shrink(finding, { check: everyCheck(1) });
   const { commands, lostWrites, isMinimal, attempts, ms } = small;
-  const size = `${commands} commands, one crash, ${lostWrites} lost or torn writes`;
+  const failed = small.finding.run.plan.fault === undefined ? "" : ", one failed call";
+  const size = `${commands} commands${failed}, one crash, ${lostWrites} lost or torn writes`;
   const effort = `(${attempts} attempts, ${(ms / 1000).toFixed(1)} s)`;
   print(["", ...explain(small.finding), ""]);
   print([

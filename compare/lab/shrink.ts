@@ -2,9 +2,13 @@
  * Makes a finding small enough to be read: first the script (shrink-script.ts), each attempt a whole hunt under the same model;
  * then, at the crash that is left, what the crash took. What remains cannot do without any of its commands or losses: the last
  * round of minimise.ts has tried, unless the time was up.
+ *
+ * When a call of the disk failed in the run, one fails in every attempt: of the same kind, on such a file, at any number.
  */
 import { type RunPlan, type SimulatedRun, simulate } from "../simulated-run.ts";
 import { type Crash, crashAt, lossesOfCrash, withChoice } from "./crashes.ts";
+import { hiddenFailure } from "./fault-hunt.ts";
+import { type FaultedRun, faultsLike, type InjectedFault, parseFault, pathPattern, runFaulted } from "./faults.ts";
 import { type Finding, type HuntOptions, huntRun, recordingOf } from "./hunt.ts";
 import { isBreach } from "./judge.ts";
 import { minimiseChoice } from "./minimise.ts";
@@ -64,6 +68,8 @@ class Shrinker {
   /** Crashes come at the same kind of moment only: after the same step, or the same call on the same file. */
   readonly #moment: string;
   readonly #isTorn: boolean;
+  /** The call that failed, and on which file. */
+  readonly #failed: { readonly fault: InjectedFault; readonly path: string } | undefined;
   #smallest: Finding;
 
   constructor(finding: Finding, options: ShrinkOptions, isLate: () => boolean) {
@@ -73,6 +79,7 @@ class Shrinker {
     this.#isTorn = crash.knownAt > crash.event;
     this.#moment = momentText(run, crash.event, this.#isTorn);
     this.#isLate = isLate;
+    this.#failed = failedCall(run.plan);
     const { limits = LIMITS } = options;
     const againOneIn = kind === "unstable recovery" ? 1 : 0;
     this.#options = {
@@ -82,8 +89,8 @@ class Shrinker {
   }
 
   async shrinkScript(): Promise<void> {
-    const { run, crash, violation } = this.#smallest;
-    const cut = violation.kind === "stopped" ? Number.POSITIVE_INFINITY : (run.timeline[crash.knownAt]?.order ?? 0);
+    const { run, crash } = this.#smallest;
+    const cut = this.#isAboutRun ? Number.POSITIVE_INFINITY : (run.timeline[crash.knownAt]?.order ?? 0);
     const plan = { ...run.plan, script: scriptOfRun(run) };
     await new ScriptShrinker(plan, (smaller) => this.#fails(smaller)).shrink(run, cut);
   }
@@ -93,24 +100,44 @@ class Shrinker {
     return this.wasLate;
   }
 
+  /** What the run itself has shown: the crash at its end takes nothing. */
+  get #isAboutRun(): boolean {
+    const { kind } = this.#smallest.violation;
+    return kind === "stopped" || kind === "failure hidden";
+  }
+
   /** Does this break the same promise? If it does, it is the smallest so far. */
   #fails(plan: RunPlan): boolean {
     if (this.#isOver()) return false;
+    if (this.#failed === undefined) return this.#keeps(this.#findingOf(simulate(plan)));
+    const { fault, path } = this.#failed;
+    return faultsLike(fault, path, plan).some(
+      (each) => !this.#isOver() && this.#keeps(this.#findingOfFaulted(runFaulted(plan, each))),
+    );
+  }
+
+  #keeps(finding: Finding | undefined): boolean {
     this.attempts++;
-    const run = simulate(plan);
-    const { finding } = huntRun(run, {
+    if (finding !== undefined) this.#smallest = finding;
+    return finding !== undefined;
+  }
+
+  #findingOf(run: SimulatedRun): Finding | undefined {
+    return huntRun(run, {
       ...this.#options,
       isCut: (event) => momentText(run, event, this.#isTorn) === this.#moment,
-    });
-    if (finding === undefined) return false;
-    this.#smallest = finding;
-    return true;
+    }).finding;
+  }
+
+  #findingOfFaulted(faulted: FaultedRun): Finding | undefined {
+    const isHidden = this.#options.kind === "failure hidden";
+    return isHidden ? hiddenFailure(faulted, this.#options) : this.#findingOf(faulted.run);
   }
 
   /** The fewest losses with which the crash still breaks it. */
   async shrinkCrash(): Promise<Finding> {
     const { run, crash } = this.#smallest;
-    if (this.#smallest.violation.kind === "stopped") return this.#smallest;
+    if (this.#isAboutRun) return this.#smallest;
     const store = new PageStore();
     const recording = recordingOf(run, store);
     const subject = new Subject(run.plan, this.#options.check, this.#options.isExpected);
@@ -136,12 +163,20 @@ class Shrinker {
   }
 }
 
+/** The call that the plan lets fail, and the file that it hits. */
+function failedCall(plan: RunPlan): { fault: InjectedFault; path: string } | undefined {
+  if (plan.fault === undefined) return undefined;
+  const fault = parseFault(plan.fault);
+  const { path } = runFaulted(plan, fault);
+  return path === undefined ? undefined : { fault, path };
+}
+
 /** What happened last before a crash; of a write that it tore, that write. Numbers of files are left out. */
 function momentText({ timeline }: SimulatedRun, event: number, isTorn: boolean): string {
   const happened = timeline[isTorn ? event + 1 : event];
   if (happened?.kind === "step") return happened.step;
   if (happened?.kind !== "disk") return happened?.kind ?? "";
-  return `${happened.operation.kind} ${happened.operation.path.replace(/\d+/g, "#")}`;
+  return `${happened.operation.kind} ${pathPattern(happened.operation.path)}`;
 }
 
 /** `dropped` loses everything, and has no names for it. */

@@ -83,6 +83,38 @@ t.test("every field is where it says, with the bytes it shows", async (t) => {
   t.ok(fields > 300, `${fields} fields`);
 });
 
+t.test("the fields of a binlog event are all its bytes", async (t) => {
+  const disk = new MemoryDisk();
+  const engine = openWal(disk, { "max-binlog-size": "4096", "binlog-row-image": "MINIMAL" });
+  const { strings, hashes } = engine.keyspace.databases[3]!;
+  for (let round = 0; round < 20; round++) {
+    change(engine, ["SET", "k", "v"], () => strings.set("k", `\0'${round}`.repeat(20), 1_800_000_000_000 + round));
+    change(engine, ["HSET", "h", "f", "v"], () => hashes.set("h", "f", `${round}`));
+    change(engine, ["DEL", "h"], () => engine.keyspace.databases[3]!.delete("h"));
+    change(engine, ["FLUSHDB"], () => round % 5 === 0 && engine.keyspace.databases[3]!.clear());
+  }
+  const lines: string[] = [];
+  inspectWal(disk, ["binlog"], { json: true }, (line) => lines.push(line));
+  const titles = new Set<string>();
+  const ends = new Map<string, number>();
+  for (const { path, offset, title, fields } of JSON.parse(lines.join("\n"))) {
+    if (fields.length === 0) continue;
+    titles.add(title);
+    // Events follow one another, and fields, without a gap.
+    let end = ends.get(path) ?? 4;
+    t.equal(offset, end, `${path} ${offset}: ${title}`);
+    for (const field of fields) {
+      if (field.offset !== end) t.fail(`${path} ${offset}: ${title}: a gap before ${field.name}`);
+      end = field.offset + field.size;
+    }
+    ends.set(path, end);
+  }
+  t.ok(ends.size > 1, "more than one file");
+  for (const [path, end] of ends) t.equal(end, disk.open(path, "read").size(), path);
+  const all = "format-description previous-gtids query table-map write-rows update-rows delete-rows xid rotate";
+  t.same(new Set(titles), new Set(all.split(" ")));
+});
+
 t.test("an undamaged folder has no problems, and stays as it is", async (t) => {
   const before = folder.snapshot();
   t.same(checkFolder(folder), []);

@@ -30,6 +30,8 @@ export interface Item {
 
 export type Show = (item: Item) => void;
 
+type NumberSize = 1 | 2 | 4 | 6 | 8;
+
 const HEX_BYTES_MAX = 8;
 const TEXT_BYTES_MAX = 60;
 
@@ -52,24 +54,38 @@ export class FieldReader {
   }
 
   /** Unsigned integers; `means` adds what a number stands for. Returns the number. */
-  number(at: number, size: 1 | 2 | 4 | 6, name: string, means?: (value: number) => string | undefined): number {
-    const value =
-      size === 1
-        ? this.bytes[at]!
-        : size === 2
-          ? readU16(this.bytes, at)
-          : size === 4
-            ? readU32(this.bytes, at)
-            : readU48(this.bytes, at);
+  number(at: number, size: NumberSize, name: string, means?: (value: number) => string | undefined): number {
+    const value = this.#value(at, size);
     const meaning = means?.(value);
     this.add(at, size, name, meaning === undefined ? value : `${value}, ${meaning}`);
     return value;
   }
 
+  #value(at: number, size: NumberSize): number {
+    switch (size) {
+      case 1:
+        return this.bytes[at]!;
+      case 2:
+        return readU16(this.bytes, at);
+      case 4:
+        return readU32(this.bytes, at);
+      case 6:
+        return readU48(this.bytes, at);
+      case 8:
+        return Number(this.bytes.readBigUInt64LE(at));
+    }
+  }
+
   /** A number that is known by its digits, as checksums are. */
-  hex(at: number, size: 2 | 4, name: string, remark = ""): void {
-    const value = size === 2 ? readU16(this.bytes, at) : readU32(this.bytes, at);
-    this.add(at, size, name, value.toString(16).padStart(2 * size, "0") + remark);
+  hex(at: number, size: 1 | 2 | 4, name: string, remark = ""): void {
+    this.add(
+      at,
+      size,
+      name,
+      this.#value(at, size)
+        .toString(16)
+        .padStart(2 * size, "0") + remark,
+    );
   }
 
   /** Bytes that are neither number nor text. */

@@ -34,7 +34,7 @@ export interface RawPage {
   readonly state: PageState;
 }
 
-/** Reads pages of the tablespace as they are, one at a time, and hands each to `visit`; false ends it. */
+/** Reads pages of the tablespace as they are, one at a time. */
 export class RawSpace {
   readonly #space = new Tablespace();
   readonly #arena = new Arena(1);

@@ -2,10 +2,12 @@
  * The commands of `twolog`: help, usage errors, the server with its flags and its config file, trace, bench.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import type { CommitRow } from "../compare/bench/commits.ts";
 import { clientOf } from "./support/client.ts";
+import { needs } from "./support/installed.ts";
 import { PLAIN_ENV, PROGRAM, serve, twolog, twologIn } from "./support/program.ts";
 
 t.test("--help and --version answer on standard output with status 0", (t) => {
@@ -136,3 +138,31 @@ t.test("bench measures both engines; without redis-benchmark, with its own clien
     t.match(result.stdout, new RegExp(`^${test} +4 +[\\d,]+ +[\\d,]+`, "m"));
   t.end();
 });
+
+t.test(
+  "bench --peers compares durable upserts of the same load, with one and with several in flight",
+  needs("mariadbd"),
+  (t) => {
+    const file = join(t.testdir({}), "peers.json");
+    const args = ["bench", "--peers", "mariadb,lmdb", "--rounds", "1", "--seconds", "1", "--pipeline", "1,4"];
+    const result = twolog(...args, "--connections", "5", "--keys", "1500", "--json", file);
+    t.equal(result.stderr, "");
+    t.equal(result.status, 0);
+    const { rows } = JSON.parse(readFileSync(file, "utf8")) as { rows: CommitRow[] };
+    const loadOf = ({ name, writers, inFlight }: CommitRow) => `${name} ${writers} × ${inFlight}`;
+    t.same(rows.map(loadOf).sort(), [
+      "kv-wal 1 × 1",
+      "kv-wal 5 × 1",
+      "kv-wal 5 × 4",
+      "lmdb 1 × 1",
+      "mariadb 5 × 1",
+      "mariadb 5 × 4",
+    ]);
+    for (const row of rows) {
+      const wal = rows.find((other) => loadOf(other) === loadOf({ ...row, name: "kv-wal" }))!;
+      t.equal(row.ratio, wal.commitsPerSecond / row.commitsPerSecond, loadOf(row));
+      t.ok(row.commitsPerSecond > 0 && row.p50Ms > 0 && row.p99Ms >= row.p50Ms, "something was measured");
+    }
+    t.end();
+  },
+);

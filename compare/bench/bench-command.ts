@@ -80,7 +80,7 @@ async function run(flags: BenchFlags, print: (line: string) => void): Promise<nu
   if (peers !== undefined && beyondPool === true) throw new UsageError("--peers or --beyond-pool: one of them");
   if (peers !== undefined) {
     const { runCommitBench } = await import("./commits.ts");
-    return runCommitBench({ ...flags, peers }, print);
+    return runCommitBench({ ...flags, peers, pipelines: pipeline }, print);
   }
   if (beyondPool === true) {
     const { runBeyondPool } = await import("./beyond-pool.ts");

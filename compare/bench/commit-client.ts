@@ -1,6 +1,6 @@
 /**
- * The client side of the commit benchmark, a process of its own: `writers` loops, each of which upserts a random key, waits
- * until that is durable, and goes on. Prints one line of JSON. Its own processor time is reported, so that everybody sees
+ * The client side of the commit benchmark, a process of its own: `writers` connections with `inFlight` loops each, of which
+ * every one upserts a random key, waits until that is durable, and goes on. Prints one line of JSON. Its own processor time is reported, so that everybody sees
  * whether it was the client that could not go faster.
  */
 import { type EmbeddedName, embedded, openMariadb, openRedis, type Upserts } from "./upserts.ts";
@@ -14,6 +14,7 @@ export interface ClientPlan {
   /** `fill`: write every key once, as fast as it goes. */
   readonly mode: "fill" | "measure";
   readonly writers: number;
+  readonly inFlight: number;
   readonly seconds: number;
   readonly keys: number;
   readonly valueBytes: number;
@@ -64,7 +65,7 @@ async function measure(plan: ClientPlan): Promise<ClientResult> {
       at = now;
     }
   };
-  await Promise.all(all.map(write));
+  await Promise.all(all.flatMap((upserts) => Array.from({ length: plan.inFlight }, () => write(upserts))));
   const seconds = (performance.now() - started) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
   await Promise.all(all.map((upserts) => upserts.close()));

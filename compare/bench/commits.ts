@@ -2,7 +2,9 @@
  * `twolog bench --peers`: single-row upserts per second, each of them durable when it is answered, of kv-wal beside other
  * stores with the same promise.
  *
- *     mariadb                 a server, as kv-wal is: 50 connections, each with one upsert in flight; group commit counts
+ *     mariadb                 a server, as kv-wal is: 50 connections with one upsert in flight each, and with more, which
+ *                             both protocols allow: a MariaDB connection runs them one after the other, kv-wal commits
+ *                             those of a turn as one group
  *     sqlite, lmdb, leveldb   inside the program that uses them: one writer; so kv-wal is measured with one client, too
  *
  * Everything is filled with all keys first. In every round each store is asked for some seconds, in rotating order; a ratio
@@ -27,6 +29,8 @@ export interface CommitOptions {
   readonly rounds: number;
   readonly seconds: number;
   readonly connections: number;
+  /** Upserts in flight per connection of a server, each in turn. */
+  readonly pipelines: readonly number[];
   readonly keys: number;
   readonly valueBytes: number;
   readonly json?: string;
@@ -37,6 +41,7 @@ interface Contestant {
   readonly settings: string;
   readonly target: ClientPlan["target"];
   readonly writers: number;
+  readonly inFlight: number;
   readonly port: number;
   readonly folder: string;
   readonly results: ClientResult[];
@@ -48,7 +53,8 @@ export interface CommitRow extends ClientResult {
   readonly name: string;
   readonly settings: string;
   readonly writers: number;
-  /** How often kv-wal with as many writers does what this one does once. */
+  readonly inFlight: number;
+  /** How often kv-wal with as many writers, and as much in flight, does what this one does once. */
   readonly ratio: number;
 }
 
@@ -69,8 +75,10 @@ export async function runCommitBench(options: CommitOptions, print: (line: strin
     print(`median of ${options.rounds} interleaved rounds of ${options.seconds} s each`);
     for (const peer of options.peers) await addPeer(contestants, peer, options, print);
     await addWal(contestants, options);
-    for (const { name, writers, settings } of contestants) print(`  ${nameOf(name, writers).padEnd(20)} ${settings}`);
-    for (const contestant of contestants) await runClient(contestant, "fill", options);
+    for (const contestant of oneOfEach(contestants)) {
+      print(`  ${contestant.name.padEnd(8)} ${contestant.settings}`);
+      await runClient(contestant, "fill", options);
+    }
     for (let round = 0; round < options.rounds; round++) {
       for (let i = 0; i < contestants.length; i++) {
         const contestant = contestants[(i + round) % contestants.length]!;
@@ -78,7 +86,7 @@ export async function runCommitBench(options: CommitOptions, print: (line: strin
       }
     }
   } finally {
-    for (const contestant of contestants) await contestant.stop();
+    for (const contestant of oneOfEach(contestants)) await contestant.stop();
   }
   const rows = contestants.map((contestant) => rowOf(contestant, contestants));
   printRows(rows, print);
@@ -95,47 +103,50 @@ async function addPeer(
   if (peer === "mariadb") {
     const version = mariadbVersion();
     if (version === undefined) {
-      print("  mariadb              not installed: apt-get install mariadb-server");
+      print("  mariadb  not installed: apt-get install mariadb-server");
       return;
     }
     const server = await startMariadb();
     const settings = `${version}: ${MARIADB_SETTINGS}`;
-    const { connections: writers } = options;
-    contestants.push({ ...server, name: peer, settings, target: peer, writers, folder: "", results: [] });
+    for (const inFlight of options.pipelines) {
+      const load = { writers: options.connections, inFlight };
+      contestants.push({ ...server, ...load, name: peer, settings, target: peer, folder: "", results: [] });
+    }
     return;
   }
   const reason = await whyNotInstalled(peer);
   if (reason !== undefined) {
-    print(`  ${peer.padEnd(20)} ${reason}`);
+    print(`  ${peer.padEnd(8)} ${reason}`);
     return;
   }
   const folder = makeFolder();
   const settings = `${PACKAGES[peer].replace("@", " ")}: ${EMBEDDED_SETTINGS[peer]}`;
   const stop = async () => removeFolder(folder);
-  contestants.push({ name: peer, settings, target: peer, writers: 1, port: 0, folder, results: [], stop });
+  const load = { writers: 1, inFlight: 1 };
+  contestants.push({ name: peer, settings, target: peer, ...load, port: 0, folder, results: [], stop });
 }
 
-/** kv-wal with as many writers as each of the others has; one server, which is asked by one client at a time. */
+/** kv-wal with the load of each of the others; one server, which is asked by one client at a time. */
 async function addWal(contestants: Contestant[], options: CommitOptions): Promise<void> {
-  const { port, stop } = await startWal(WAL);
-  const writers = new Set([options.connections, ...contestants.map((other) => other.writers)]);
-  const settings = WAL_SETTINGS;
-  let stopped = false;
-  const stopOnce = async () => {
-    if (!stopped) await stop();
-    stopped = true;
-  };
-  for (const count of writers) {
-    const shared = { name: "kv-wal", settings, target: "redis", port, folder: "", stop: stopOnce } as const;
-    contestants.push({ ...shared, writers: count, results: [] });
+  const server = await startWal(WAL);
+  const loads = options.pipelines.map((inFlight) => ({ writers: options.connections, inFlight }));
+  if (contestants.some(({ writers }) => writers === 1)) loads.push({ writers: 1, inFlight: 1 });
+  for (const load of loads) {
+    const settings = WAL_SETTINGS;
+    contestants.push({ ...server, ...load, name: "kv-wal", settings, target: "redis", folder: "", results: [] });
   }
+}
+
+/** Of those that share a server, or a folder, the first. */
+function oneOfEach(contestants: readonly Contestant[]): Contestant[] {
+  return contestants.filter(({ name }, i) => contestants.findIndex((other) => other.name === name) === i);
 }
 
 /** What the client prints. */
 async function runClient(contestant: Contestant, mode: ClientPlan["mode"], options: CommitOptions): Promise<string> {
-  const { target, port, folder, writers } = contestant;
+  const { target, port, folder, writers, inFlight } = contestant;
   const { seconds, keys, valueBytes } = options;
-  const plan: ClientPlan = { target, port, folder, mode, writers, seconds, keys, valueBytes };
+  const plan: ClientPlan = { target, port, folder, mode, writers, inFlight, seconds, keys, valueBytes };
   const child = spawn(process.execPath, [CLIENT, JSON.stringify(plan)], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_OPTIONS: "" },
@@ -150,12 +161,15 @@ async function runClient(contestant: Contestant, mode: ClientPlan["mode"], optio
 }
 
 function rowOf(contestant: Contestant, contestants: readonly Contestant[]): CommitRow {
-  const { name, settings, writers, results } = contestant;
-  const wal = contestants.find((other) => other.target === "redis" && other.writers === writers)!;
+  const { name, settings, writers, inFlight, results } = contestant;
+  const wal = contestants.find(
+    (other) => other.target === "redis" && other.writers === writers && other.inFlight === inFlight,
+  )!;
   return {
     name,
     settings,
     writers,
+    inFlight,
     commitsPerSecond: median(results.map((result) => result.commitsPerSecond)),
     p50Ms: median(results.map((result) => result.p50Ms)),
     p99Ms: median(results.map((result) => result.p99Ms)),
@@ -164,18 +178,19 @@ function rowOf(contestant: Contestant, contestants: readonly Contestant[]): Comm
   };
 }
 
-function nameOf(name: string, writers: number): string {
-  return `${name}, ${writers} ${writers === 1 ? "writer" : "writers"}`;
+function nameOf({ name, writers, inFlight }: CommitRow): string {
+  if (writers === 1) return `${name}, 1 writer`;
+  return `${name}, ${writers} writers${inFlight === 1 ? "" : ` × ${inFlight}`}`;
 }
 
 function printRows(rows: readonly CommitRow[], print: (line: string) => void): void {
   print("");
-  print(`${"".padEnd(22)}${"commits/s".padStart(10)}   kv-wal is    p50 ms   p99 ms   client CPU`);
+  print(`${"".padEnd(25)}${"commits/s".padStart(10)}   kv-wal is    p50 ms   p99 ms   client CPU`);
   for (const row of rows) {
     const commits = Math.round(row.commitsPerSecond).toLocaleString("en-US").padStart(10);
     const ratio = row.name === "kv-wal" ? "" : `×${row.ratio.toFixed(2)}`;
     const cpu = `${Math.round(row.cpuShare * 100)} %`;
     const latencies = `${row.p50Ms.toFixed(2).padStart(10)}${row.p99Ms.toFixed(2).padStart(9)}`;
-    print(`${nameOf(row.name, row.writers).padEnd(22)}${commits}${ratio.padStart(12)}${latencies}${cpu.padStart(13)}`);
+    print(`${nameOf(row).padEnd(25)}${commits}${ratio.padStart(12)}${latencies}${cpu.padStart(13)}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Single-row upserts, one at a time and each durable when it has been answered: the same small interface over kv-wal, MariaDB
- * and stores that live in the program. Packages are imported by name when they are wanted: none of them is needed otherwise.
+ * Single-row upserts, each durable when it has been answered: the same small interface over kv-wal, MariaDB and stores that
+ * live in the program. The clients of the servers may send the next before the last is answered. Packages are imported by name when they are wanted: none of them is needed otherwise.
  */
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -55,13 +55,16 @@ export function embedded(name: EmbeddedName, folder: string): Promise<Upserts> {
 export async function openRedis(port: number): Promise<Upserts> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   await once(socket, "connect");
-  let answered: (error?: Error) => void = () => {};
+  const waiting: ((error?: Error) => void)[] = [];
+  const answered = (error?: Error) => waiting.shift()?.(error);
   const parser = new Parser({ returnReply: () => answered(), returnError: (error: Error) => answered(error) });
   socket.on("data", (chunk) => parser.execute(chunk));
-  socket.on("close", () => answered(new Error("the server closed the connection")));
+  socket.on("close", () => {
+    while (waiting.length > 0) answered(new Error("the server closed the connection"));
+  });
   const ask = (words: readonly string[]): Promise<void> =>
     new Promise((resolve, reject) => {
-      answered = (error) => (error === undefined ? resolve() : reject(error));
+      waiting.push((error) => (error === undefined ? resolve() : reject(error)));
       const text = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("");
       socket.write(`*${words.length}\r\n${text}`, "latin1");
     });

@@ -29,8 +29,8 @@ export class MysqlError extends Error {}
 export class MysqlClient {
   readonly #socket: Socket;
   #received: Buffer = Buffer.alloc(0);
-  #wanted: ((packet: Buffer) => void) | undefined;
-  #failed: ((error: Error) => void) | undefined;
+  /** Who waits for a packet, in the order in which they asked: statements may be sent before the one before is answered. */
+  readonly #waiting: { resolve(packet: Buffer): void; reject(error: Error): void }[] = [];
   #error: Error | undefined;
 
   private constructor(socket: Socket) {
@@ -41,7 +41,7 @@ export class MysqlClient {
     });
     const end = (error: Error): void => {
       this.#error ??= error;
-      this.#failed?.(this.#error);
+      for (const { reject } of this.#waiting.splice(0)) reject(this.#error);
     };
     socket.on("error", end);
     socket.on("close", () => end(new MysqlError("the server closed the connection")));
@@ -107,7 +107,7 @@ export class MysqlClient {
   }
 
   close(): void {
-    this.#failed = undefined;
+    this.#waiting.length = 0;
     this.#socket.destroy();
   }
 
@@ -121,21 +121,19 @@ export class MysqlClient {
   #packet(): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       if (this.#error !== undefined) reject(this.#error);
-      this.#wanted = resolve;
-      this.#failed = reject;
+      this.#waiting.push({ resolve, reject });
       this.#deliver();
     });
   }
 
   #deliver(): void {
-    if (this.#wanted === undefined || this.#received.length < 4) return;
-    const end = 4 + this.#received.readUIntLE(0, 3);
-    if (this.#received.length < end) return;
-    const packet = this.#received.subarray(4, end);
-    this.#received = this.#received.subarray(end);
-    const wanted = this.#wanted;
-    this.#wanted = undefined;
-    wanted(packet);
+    while (this.#waiting.length > 0 && this.#received.length >= 4) {
+      const end = 4 + this.#received.readUIntLE(0, 3);
+      if (this.#received.length < end) return;
+      const packet = this.#received.subarray(4, end);
+      this.#received = this.#received.subarray(end);
+      this.#waiting.shift()?.resolve(packet);
+    }
   }
 }
 

@@ -131,8 +131,6 @@ const INTENDED: Readonly<Record<string, readonly string[]>> = {
     "client|pause.docs.arguments.0.type",
     "config|get.docs.arguments.0.type",
     "config|get.docs.arguments.0.arguments",
-    "swapdb.docs.arguments.0.type",
-    "swapdb.docs.arguments.1.type",
   ],
   "not told": ["debug.docs.doc_flags"],
   "Redis has no interactive transactions": ["begin", "commit", "release", "rollback", "savepoint"],

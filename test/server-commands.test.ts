@@ -34,6 +34,18 @@ t.test("transactions", async (t) => {
     await expectReply(t, client, "EXISTS k", ":0\r\n");
   });
 
+  t.test("end with an EXEC that is refused, and so does every WATCH", async (t) => {
+    const client = await (await started(t)).client();
+    const refused = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
+    await expectReply(t, client, "WATCH k", "+OK\r\n");
+    await expectReply(t, client, "SET k v", "+OK\r\n");
+    await expectReply(t, client, "EXEC now", refused);
+    await expectReply(t, client, "MULTI", "+OK\r\n");
+    await expectReply(t, client, "EXEC now", refused);
+    await expectReply(t, client, "MULTI", "+OK\r\n");
+    await expectReply(t, client, "EXEC", "*0\r\n");
+  });
+
   const CHANGES: readonly [what: string, before: string[], change: string[], broken: boolean][] = [
     ["another client's write", ["SET k v"], ["SET k w"], true],
     ["a new key", [], ["SET k v"], true],
@@ -148,6 +160,8 @@ t.test("connections", async (t) => {
     t.equal(await third.until(() => false), "");
     await expectReply(t, first, "CLIENT KILL 127.0.0.1:1", "-ERR No such client\r\n");
     await expectReply(t, first, "CLIENT KILL TYPE normal", ":0\r\n");
+    await expectReply(t, first, "CLIENT KILL TYPE some TYPE", "-ERR Unknown client type 'some'\r\n");
+    await expectReply(t, first, "CLIENT KILL TYPE normal TYPE", "-ERR syntax error\r\n");
     t.equal(await first.lastWords(request("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")), ":1\r\n");
   });
 
@@ -200,6 +214,17 @@ t.test("the server", async (t) => {
     await expectReply(t, client, "CONFIG RESETSTAT", "+OK\r\n");
     client.send(request("INFO", "errorstats"));
     t.equal(await client.until((received) => received.endsWith("\r\n\r\n")), "$14\r\n# Errorstats\r\n\r\n");
+  });
+
+  t.test("COMMAND INFO of what there is not is a null, no null array", async (t) => {
+    const client = await (await started(t)).client();
+    await expectReply(t, client, "COMMAND INFO nosuch", "*1\r\n$-1\r\n");
+  });
+
+  t.test("CONFIG SET of a name without a value", async (t) => {
+    const client = await (await started(t)).client();
+    await expectReply(t, client, "CONFIG SET hz 20 timeout", "-ERR syntax error\r\n");
+    await expectReply(t, client, "CONFIG SET hz", "-ERR wrong number of arguments for 'config|set' command\r\n");
   });
 
   t.test("CONFIG REWRITE writes the file it was given", async (t) => {

@@ -10,6 +10,7 @@
 import type { Bytes } from "../bytes.ts";
 import { CommandError } from "../errors.ts";
 import { type Int64, parseInteger } from "../keyspace/integer.ts";
+import type { Database } from "../keyspace/keyspace.ts";
 import type { Call } from "./call.ts";
 import type { Cursor } from "./cursor.ts";
 import { NOT_AN_INTEGER } from "./errors.ts";
@@ -101,6 +102,26 @@ export function integer(name: string, limits: IntegerLimits = {}): Word<number> 
     return number;
   };
   return { kind: "word", doc: { name, type: "integer" }, convert };
+}
+
+/** An integer of 32 bits, as Redis reads numbers of databases. `error` replaces both texts of its errors. */
+export function integer32(name: string, error?: string): Word<number> {
+  const min = -0x80000000;
+  const max = 0x7fffffff;
+  if (error !== undefined) return integer(name, { min, max, error });
+  return integer(name, { min, max, rangeError: `ERR value is out of range, value must between ${min} and ${max}` });
+}
+
+/** The number of a database, which must exist. */
+export function database(name: string): Word<Database> {
+  const index = integer32(name);
+  return { ...index, convert: (text, call) => databaseAt(call, index.convert!(text, call)) };
+}
+
+export function databaseAt(call: Call, index: number): Database {
+  const database = call.keyspace.databases[index];
+  if (database === undefined) throw new CommandError("ERR DB index is out of range");
+  return database;
 }
 
 /** An integer of 64 bits, exactly. */

@@ -179,12 +179,23 @@ export function expiry(...tokens: (TimedToken | "KEEPTTL" | "PERSIST")[]): Rule<
       if (token === "PERSIST") return NO_EXPIRY;
       return [token, cursor.next()];
     },
-    finish(raw: number | readonly [TimedToken, Bytes], call) {
-      if (typeof raw === "number") return raw;
-      const { factor, relative } = EXPIRY_TOKENS[raw[0]];
-      return positiveExpiry(raw[1], factor, relative ? call.now : 0, call.command.fullName);
-    },
+    finish: absoluteExpiry,
   };
+}
+
+/** An expiry as it was given. */
+export type GivenExpiry = number | readonly [TimedToken, Bytes];
+
+/** As `expiry`, but the command judges the time itself, by `absoluteExpiry`. */
+export function givenExpiry(...tokens: Parameters<typeof expiry>): Rule<GivenExpiry> {
+  const { doc, read } = expiry(...tokens);
+  return { tokens, doc, read };
+}
+
+export function absoluteExpiry(given: GivenExpiry, call: Call): number {
+  if (typeof given === "number") return given;
+  const { factor, relative } = EXPIRY_TOKENS[given[0]];
+  return positiveExpiry(given[1], factor, relative ? call.now : 0, call.command.fullName);
 }
 
 /** `text` in units of `factor` ms, counted from `base`, as absolute ms; it must lie behind `base`. */

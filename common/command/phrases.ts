@@ -47,15 +47,20 @@ export function any(word: Word<Bytes>): Phrase<readonly Bytes[]> {
   };
 }
 
-/** `first second [first second …]`, as one flat list; an odd number of them is a wrong number of arguments. */
-export function pairs(name: string, first: Word<Bytes>, second: Word<Bytes>): Phrase<readonly Bytes[]> {
+/** `first second [first second …]`, as one flat list; an odd number of them is a wrong number of arguments, or `odd`. */
+export function pairs(
+  name: string,
+  first: Word<Bytes>,
+  second: Word<Bytes>,
+  odd?: () => CommandError,
+): Phrase<readonly Bytes[]> {
   return {
     kind: "phrase",
     docs: [{ name, type: "block", multiple: true, arguments: [first.doc, second.doc] }],
     keys: repeatedKeys(first, 2),
     min: 2,
     read(cursor) {
-      if (cursor.left % 2 !== 0) throw cursor.incomplete();
+      if (cursor.left % 2 !== 0) throw odd?.() ?? cursor.incomplete();
       return cursor.rest();
     },
   };

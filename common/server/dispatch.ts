@@ -182,12 +182,11 @@ export class Dispatcher {
   #refuse(caller: Caller, entry: Entry | undefined, message: Bytes): void {
     const { transaction, call } = caller;
     if (entry !== undefined) entry.statistics.rejected++;
-    if (entry?.isExec === true && transaction.open) {
+    // An EXEC that is refused ends the transaction, and every WATCH, even if no MULTI is open.
+    if (entry?.isExec === true) {
       caller.endTransaction();
-      call.reply.error(`EXECABORT Transaction discarded because of: ${message.replace(/^-?ERR /, "")}`);
-      return;
-    }
-    if (transaction.open) transaction.failed = true;
+      message = `EXECABORT Transaction discarded because of: ${message.replace(/^-?ERR /, "")}`;
+    } else if (transaction.open) transaction.failed = true;
     if (caller.replyMode === "on") call.reply.error(message);
     else if (caller.replyMode === "skip-next") caller.replyMode = "on";
   }

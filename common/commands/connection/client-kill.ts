@@ -23,7 +23,8 @@ export function isNormalType(word: Bytes): boolean {
   return type === "normal";
 }
 
-function filterOf(name: Bytes, value: Bytes, self: Client): Filter {
+function filterOf(name: Bytes, value: Bytes | undefined, self: Client): Filter {
+  if (value === undefined) throw syntaxError();
   switch (name.toUpperCase()) {
     case "ID": {
       const id = Number(parseInteger(value) ?? 0);
@@ -90,12 +91,11 @@ export const clientKill = command("client|kill", {
   ],
   run(call, given) {
     if (given.length === 1) return killByAddress(call, given[0]!);
-    if (given.length % 2 !== 0) throw syntaxError();
     const self = clientOf(call);
     const filters: Filter[] = [];
     let skipMe: Filter = (client) => client !== self;
     for (let at = 0; at < given.length; at += 2) {
-      const filter = filterOf(given[at]!, given[at + 1]!, self);
+      const filter = filterOf(given[at]!, given[at + 1], self);
       if (given[at]!.toUpperCase() === "SKIPME") skipMe = filter;
       else filters.push(filter);
     }

@@ -1,13 +1,12 @@
 /**
  * The life of a connection: PING ECHO SELECT RESET QUIT.
  */
-import { bytes, integer } from "../../command/args.ts";
+import { bytes, database } from "../../command/args.ts";
 import { clientOf } from "../../command/context.ts";
 import { command } from "../../command/define.ts";
 import { arityError } from "../../command/errors.ts";
 import { ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE } from "../../command/flags.ts";
 import { raw } from "../../command/raw.ts";
-import { CommandError } from "../../errors.ts";
 
 export const ping = command("ping", {
   summary: "Returns the server's liveliness response.",
@@ -42,9 +41,8 @@ export const select = command("select", {
   group: "connection",
   complexity: "O(1)",
   flags: LOADING | STALE | FAST,
-  args: [integer("index")],
-  run(call, index) {
-    if (index < 0 || index >= call.keyspace.databases.length) throw new CommandError("ERR DB index is out of range");
+  args: [database("index")],
+  run(call, { index }) {
     call.session.select(index);
     call.reply.ok();
   },

@@ -12,7 +12,7 @@ import { expireTimeError, NOT_AN_INTEGER } from "../../command/errors.ts";
 import { FAST, WRITE } from "../../command/flags.ts";
 import { choices, options } from "../../command/options.ts";
 import { CommandError } from "../../errors.ts";
-import { parseInteger } from "../../keyspace/integer.ts";
+import { INT64_MIN, parseInteger } from "../../keyspace/integer.ts";
 import { EXPIRY_MAX, MISSING, NO_EXPIRY } from "../../keyspace/keyspace.ts";
 
 type Condition = "NX" | "XX" | "GT" | "LT";
@@ -109,12 +109,13 @@ function checkCompatible(conditions: readonly Condition[]): void {
   }
 }
 
-/** Absolute ms; may lie in the past. Times beyond EXPIRY_MAX, on either side, are invalid. */
+/** Absolute ms; may lie in the past, as far as 64 bits reach. Times beyond EXPIRY_MAX are invalid. */
 function absoluteTime(text: Bytes, factor: number, base: number, command: string): number {
   const value = parseInteger(text);
   if (value === undefined) throw new CommandError(NOT_AN_INTEGER);
   const at = Number(value) * factor + base;
-  if (Math.abs(at) > EXPIRY_MAX) throw expireTimeError(command);
+  if (at > EXPIRY_MAX || (at < -EXPIRY_MAX && BigInt(value) * BigInt(factor) < INT64_MIN))
+    throw expireTimeError(command);
   return at;
 }
 

@@ -2,8 +2,7 @@
  * Moving and copying whole keys: RENAME, RENAMENX, MOVE, COPY.
  */
 import type { Bytes } from "../../bytes.ts";
-import { integer, key } from "../../command/args.ts";
-import type { Call } from "../../command/call.ts";
+import { database, key } from "../../command/args.ts";
 import { command } from "../../command/define.ts";
 import { NO_SUCH_KEY } from "../../command/errors.ts";
 import { DENYOOM, FAST, WRITE } from "../../command/flags.ts";
@@ -12,21 +11,6 @@ import { CommandError } from "../../errors.ts";
 import { type Database, Type } from "../../keyspace/keyspace.ts";
 
 const SAME_OBJECT = "ERR source and destination objects are the same";
-const INT32_MAX = 0x7fffffff;
-
-function databaseIndex(name: string) {
-  return integer(name, {
-    min: -INT32_MAX - 1,
-    max: INT32_MAX,
-    rangeError: `ERR value is out of range, value must between ${-INT32_MAX - 1} and ${INT32_MAX}`,
-  });
-}
-
-function databaseAt(call: Call, index: number): Database {
-  const database = call.keyspace.databases[index];
-  if (database === undefined) throw new CommandError("ERR DB index is out of range");
-  return database;
-}
 
 function exists(database: Database, key: Bytes): boolean {
   return database.typeOf(key) !== Type.NONE;
@@ -67,9 +51,8 @@ export const move = command("move", {
   group: "generic",
   complexity: "O(1)",
   flags: WRITE | FAST,
-  args: [key("key", "RW ACCESS UPDATE"), databaseIndex("db")],
-  run(call, key, index) {
-    const target = databaseAt(call, index);
+  args: [key("key", "RW ACCESS UPDATE"), database("db")],
+  run(call, key, target) {
     if (target === call.db) throw new CommandError(SAME_OBJECT);
     const movable = exists(call.db, key) && !exists(target, key);
     if (movable) call.db.rename(key, target, key);
@@ -86,10 +69,9 @@ export const copy = command("copy", {
   args: [
     key("source", "RO ACCESS"),
     key("destination", "OW UPDATE"),
-    options({ destinationDatabase: option("DB", databaseIndex("destination-db")), replace: flag("REPLACE") }),
+    options({ destinationDatabase: option("DB", database("destination-db")), replace: flag("REPLACE") }),
   ],
-  run(call, source, destination, { destinationDatabase = call.db.index, replace = false }) {
-    const target = databaseAt(call, destinationDatabase);
+  run(call, source, destination, { destinationDatabase: target = call.db, replace = false }) {
     if (target === call.db && source === destination) throw new CommandError(SAME_OBJECT);
     const copyable = exists(call.db, source) && (replace || !exists(target, destination));
     if (copyable) call.db.copy(source, target, destination);

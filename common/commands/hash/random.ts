@@ -5,15 +5,20 @@ import type { Bytes } from "../../bytes.ts";
 import { integer, key } from "../../command/args.ts";
 import type { Call } from "../../command/call.ts";
 import { command } from "../../command/define.ts";
-import { OUT_OF_RANGE } from "../../command/errors.ts";
+import { OUT_OF_RANGE, syntaxError } from "../../command/errors.ts";
 import { READONLY } from "../../command/flags.ts";
 import { flag, options } from "../../command/options.ts";
 import { optionalGroup } from "../../command/phrases.ts";
+import { CommandError } from "../../errors.ts";
 
 /** When fewer than one field in this many is wanted, drawing until they are distinct beats listing all fields. */
 const SPARSE_FACTOR = 3;
 /** More repetitions than this do not fit in one reply. */
 const REPEATS_MAX = 1 << 24;
+/** Redis: LONG_MAX / 2. */
+const PAIRS_MAX = 2 ** 62;
+/** HRANDFIELD key count WITHVALUES: nothing may be given twice. */
+const ARGUMENTS_MAX = 4;
 
 export const hrandfield = command("hrandfield", {
   summary: "Returns one or more random fields from a hash.",
@@ -24,16 +29,14 @@ export const hrandfield = command("hrandfield", {
   flags: READONLY,
   args: [
     key("key", "RO ACCESS"),
-    optionalGroup(
-      "options",
-      integer("count", { min: -REPEATS_MAX, rangeError: OUT_OF_RANGE }),
-      options({ withValues: flag("WITHVALUES") }),
-    ),
+    optionalGroup("options", integer("count"), options({ withValues: flag("WITHVALUES") })),
   ],
   run(call, key, several) {
     const { hashes } = call.db;
     if (several === undefined) return call.reply.bulkOrNull(randomField(call, key));
     const [count, { withValues = false }] = several;
+    if (call.args.length > ARGUMENTS_MAX) throw syntaxError();
+    if (count < -REPEATS_MAX || (withValues && count > PAIRS_MAX)) throw new CommandError(OUT_OF_RANGE);
     const fields = count < 0 ? drawRepeated(call, key, -count) : drawDistinct(call, key, count);
     const nested = withValues && call.reply.version === 3;
     call.reply.array(withValues && !nested ? fields.length * 2 : fields.length);

@@ -97,7 +97,7 @@ const info = declare("command|info", {
     call.reply.array(names.length);
     for (const name of names) {
       const command = lookupFullName(name);
-      if (command === undefined) call.reply.nullArray();
+      if (command === undefined) call.reply.null();
       else replyInfo(call.reply, command);
     }
   },

@@ -5,6 +5,7 @@ import { fromText, toBuffer } from "../../bytes.ts";
 import { bytes } from "../../command/args.ts";
 import { servicesOf } from "../../command/context.ts";
 import { command, container } from "../../command/define.ts";
+import { syntaxError } from "../../command/errors.ts";
 import { ADMIN, LOADING, NOSCRIPT, STALE } from "../../command/flags.ts";
 import { many, pairs } from "../../command/phrases.ts";
 import type { Directive } from "../../config.ts";
@@ -51,7 +52,7 @@ const set = command("config|set", {
   complexity: "O(N) when N is the number of configuration parameters provided",
   tips: ["request_policy:all_nodes", "response_policy:all_succeeded"],
   flags: FLAGS,
-  args: [pairs("data", bytes("parameter"), bytes("value"))],
+  args: [pairs("data", bytes("parameter"), bytes("value"), syntaxError)],
   help: ["SET <directive> <value>", "    Set the configuration <directive> to <value>."],
   run(call, given) {
     const settings = Array.from({ length: given.length / 2 }, (_, i) => [given[2 * i]!, given[2 * i + 1]!] as const);

@@ -3,15 +3,10 @@
  *
  * ASYNC and SYNC are the same here: both have removed everything, in the log too, when they answer.
  */
-import type { Bytes } from "../../bytes.ts";
-import { bytes } from "../../command/args.ts";
-import type { Call } from "../../command/call.ts";
+import { databaseAt, integer32 } from "../../command/args.ts";
 import { command } from "../../command/define.ts";
 import { DANGEROUS, FAST, KEYSPACE, READONLY, WRITE } from "../../command/flags.ts";
 import { choice, options } from "../../command/options.ts";
-import { CommandError } from "../../errors.ts";
-import { parseInteger } from "../../keyspace/integer.ts";
-import type { Database } from "../../keyspace/keyspace.ts";
 
 const TIPS = ["request_policy:all_shards", "response_policy:all_succeeded"];
 
@@ -45,24 +40,16 @@ export const flushall = command("flushall", {
   },
 });
 
-function databaseOf(call: Call, text: Bytes, which: string): Database {
-  const value = parseInteger(text);
-  if (value === undefined) throw new CommandError(`ERR invalid ${which} DB index`);
-  const database = call.keyspace.databases[Number(value)];
-  if (database === undefined) throw new CommandError("ERR DB index is out of range");
-  return database;
-}
-
 export const swapdb = command("swapdb", {
   summary: "Swaps two Redis databases.",
   since: "4.0.0",
   group: "server",
   complexity: "O(N) where N is the count of clients watching or blocking on keys from both databases.",
   flags: WRITE | FAST | DANGEROUS | KEYSPACE,
-  args: [bytes("index1"), bytes("index2")],
+  args: [integer32("index1", "ERR invalid first DB index"), integer32("index2", "ERR invalid second DB index")],
   run(call, first, second) {
-    const a = databaseOf(call, first, "first");
-    const b = databaseOf(call, second, "second");
+    const a = databaseAt(call, first);
+    const b = databaseAt(call, second);
     if (a !== b) {
       // A replayed log has no watchers.
       call.server.services?.watches.swapping(a, b);

@@ -6,7 +6,7 @@
 import { key } from "../../command/args.ts";
 import { command } from "../../command/define.ts";
 import { FAST, READONLY, WRITE } from "../../command/flags.ts";
-import { expiry, options } from "../../command/options.ts";
+import { absoluteExpiry, givenExpiry, options } from "../../command/options.ts";
 import { NO_EXPIRY } from "../../keyspace/keyspace.ts";
 
 export const get = command("get", {
@@ -46,13 +46,16 @@ export const getex = command("getex", {
   flags: WRITE | FAST,
   args: [
     key("key", "RW ACCESS UPDATE", "RW and UPDATE because it changes the TTL"),
-    options({ expiration: expiry("EX", "PX", "EXAT", "PXAT", "PERSIST") }),
+    options({ expiration: givenExpiry("EX", "PX", "EXAT", "PXAT", "PERSIST") }),
   ],
-  run(call, key, { expiration }) {
+  run(call, key, { expiration: given }) {
     const { db, keyspace, reply } = call;
     const value = db.strings.get(key);
-    reply.bulkOrNull(value);
-    if (value === undefined || expiration === undefined) return;
+    if (value === undefined) return reply.null();
+    // Judged only now: of a key that is missing, or of another type, Redis does not look at the time.
+    const expiration = given === undefined ? undefined : absoluteExpiry(given, call);
+    reply.bulk(value);
+    if (expiration === undefined) return;
     if (expiration === NO_EXPIRY) {
       if (db.expiryOf(key) === NO_EXPIRY) return;
       db.setExpiry(key, NO_EXPIRY);

@@ -3,7 +3,7 @@
  * table[i][j] is the length for the first i bytes of a and the first j bytes of b.
  */
 import type { Bytes } from "../../bytes.ts";
-import { integer, key } from "../../command/args.ts";
+import { integer, key, type Word } from "../../command/args.ts";
 import type { Call } from "../../command/call.ts";
 import { command } from "../../command/define.ts";
 import { READONLY } from "../../command/flags.ts";
@@ -19,8 +19,8 @@ export const lcs = command("lcs", {
   complexity: "O(N*M) where N and M are the lengths of s1 and s2, respectively",
   flags: READONLY,
   args: [
-    key("key1", "RO ACCESS"),
-    key("key2", "RO ACCESS"),
+    stringAt("key1"),
+    stringAt("key2"),
     options({
       len: flag("LEN"),
       idx: flag("IDX"),
@@ -28,9 +28,7 @@ export const lcs = command("lcs", {
       withMatchLen: flag("WITHMATCHLEN"),
     }),
   ],
-  run(call, key1, key2, { len, idx, minMatchLen = 0, withMatchLen = false }) {
-    const a = stringOf(call, key1);
-    const b = stringOf(call, key2);
+  run(call, a, b, { len, idx, minMatchLen = 0, withMatchLen = false }) {
     if (len === true && idx === true) {
       throw new CommandError("ERR If you want both the length and indexes, please just use IDX.");
     }
@@ -53,6 +51,11 @@ interface CommonRange {
   a: number;
   b: number;
   length: number;
+}
+
+/** A key, and as its value what it holds: Redis looks at the strings before the options. */
+function stringAt(name: string): Word<Bytes> {
+  return { ...key(name, "RO ACCESS"), convert: (text, call) => stringOf(call, text) };
 }
 
 function stringOf(call: Call, key: Bytes): Bytes {

@@ -10,6 +10,7 @@ import { observeCell, outcomeAt, quietWrite } from "../compare/claims/matrix.ts"
 import { CELLS, type Cell, outcomeText } from "../compare/claims/measured.ts";
 import { killedCases } from "../compare/claims/real-kill.ts";
 import { detailLines, runClaims, tableLines } from "../compare/claims/run-claims.ts";
+import { answerOf, Stage } from "../compare/claims/stage.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
 import { policyOf } from "../compare/policy.ts";
@@ -101,6 +102,13 @@ t.test("a verdict is computed from the cases", async (t) => {
   );
 });
 
+t.test("a step that never came is no evidence", async (t) => {
+  const stage = new Stage(policyOf("wal", "1/1"));
+  stage.ask("SET", "k", "v");
+  t.throws(() => stage.behind("wal.doublewrite", 0), /wal\.doublewrite never came/);
+  t.throws(() => answerOf(stage.send(["GET", "k"])), /GET k was never answered/);
+});
+
 t.test("a scenario that breaks is a deviation", async (t) => {
   const run = (): never => {
     throw new Error("no disk");
@@ -113,11 +121,17 @@ t.test("a real process, killed at a step, shows what the simulator shows", async
   const cases = await killedCases(
     { real: true },
     "wal",
-    ({ policy, point }) => policy.name === "1/1" && point === "P3",
+    ({ policy, point }) => point === "P3" && (policy.name === "1/1" || policy.name === "0/1"),
+    { isSo: ({ inBinlog, value }) => inBinlog === (value === "NEW"), else: "in both or in neither" },
   );
+  const [both, torn] = ["not acknowledged, NEW in both", "not acknowledged, OLD in the engine, NEW in the binlog"];
   t.same(
-    cases.map(({ observed, how }) => [observed, how]),
-    [["not acknowledged, NEW in both", "killed"]],
+    cases.map(({ claimed, observed, how }) => [claimed, observed, how]),
+    [
+      [both, both, "killed"],
+      ["in both or in neither", torn, "killed"],
+    ],
+    "and contradicts the claim where the measurement does",
   );
 });
 
@@ -127,6 +141,20 @@ t.test("the table and the details", async (t) => {
   const text = detailLines(judged).join("\n");
   t.match(text, /W5 {2}a transaction whose binlog was written will be committed \(document 001 002\)/);
   t.match(text, /- kv-wal, 1\/1, power loss between the binlog's write and its sync: OLD \(as measured\)/);
+  const derived = detailLines(await judgeClaim(claimOf("A3"), SIMULATED)).join("\n");
+  t.match(
+    derived,
+    /- kv-aof, SET, which cannot fail: a legal state \(as derived\)/,
+    "Redis's order cannot be reversed",
+  );
+  const policies = detailLines(await judgeClaim(claimOf("W8"), SIMULATED));
+  const shown = policies.filter((line) => /^ {4}- /.test(line)).length;
+  const [more, right] = policies.flatMap((line) => /… and (\d+) /.exec(line)?.[1] ?? []).map(Number);
+  t.equal(
+    shown + (more ?? 0) + (right ?? 0),
+    (await judgeClaim(claimOf("W8"), SIMULATED)).cases.length,
+    "none is lost",
+  );
   const lines: string[] = [];
   t.equal(await runClaims({ claim: ["A8", "w31"], simulated: true }, (line) => lines.push(line)), 0);
   t.match(lines.at(-1), /2 claims, 5 cases: 1 holds, 1 holds only if …, 0 false/);

@@ -149,7 +149,10 @@ export const AOF_LOSS_CLAIMS: readonly Claim[] = [
         ),
         alwaysLoadCase("kill"),
         alwaysLoadCase("power"),
-        ...(await killedCases(means, "aof", ({ policy }) => policy.name === "always")),
+        ...(await killedCases(means, "aof", ({ policy }) => policy.name === "always", {
+          isSo: ({ value, told }) => isKept(value, told) === "nothing lost",
+          else: "acknowledged, NEW",
+        })),
       ];
     },
   },

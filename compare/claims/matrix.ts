@@ -17,7 +17,7 @@ import type { StepName } from "../../common/steps.ts";
 import { type CrashKind, type EngineName, type Policy, policyOf } from "../policy.ts";
 import type { Case } from "./claim.ts";
 import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING, seenAt } from "./measured.ts";
-import { type Asked, bytesOf, Stage, type StageOptions } from "./stage.ts";
+import { type Asked, answerOf, bytesOf, Stage, type StageOptions } from "./stage.ts";
 
 /** The step of ours after which a crash is a crash at this point; undefined: a moment after the reply. */
 export function stepOf(policy: Policy, point: string): StepName | undefined {
@@ -67,6 +67,7 @@ export function quietWrite(policy: Policy, options: StageOptions = {}): QuietWri
   stage.rest(QUIET_MS);
   const write = stage.askAs(0, "SET", "k", "NEW");
   stage.rest(QUIET_MS);
+  answerOf(write);
   return { stage, write };
 }
 

@@ -14,8 +14,19 @@ import { CELLS, type Cell, type Outcome, outcomeText, POINT_MEANING } from "./me
 
 const AT_ONCE = 2;
 
+/** What the claim says of an outcome: it may be so, or something else was due. */
+export interface Claimed {
+  readonly isSo: (outcome: Outcome) => boolean;
+  readonly else: string;
+}
+
 /** The kill cells of an engine as cases; none when real processes are not wanted. */
-export async function killedCases(means: Means, engine: EngineName, wanted: (cell: Cell) => boolean): Promise<Case[]> {
+export async function killedCases(
+  means: Means,
+  engine: EngineName,
+  wanted: (cell: Cell) => boolean,
+  claimed: Claimed,
+): Promise<Case[]> {
   if (!means.real) return [];
   const cells = CELLS.filter((cell) => cell.policy.engine === engine && cell.crash === "kill" && wanted(cell));
   const cases: Case[] = [];
@@ -26,7 +37,7 @@ export async function killedCases(means: Means, engine: EngineName, wanted: (cel
       cases[index] = {
         engine: `kv-${engine}`,
         when: `${cell.policy.name}, a real process killed ${POINT_MEANING[cell.point] ?? ""}`,
-        claimed: measured,
+        claimed: claimed.isSo(cell.measured) ? measured : claimed.else,
         measured,
         observed: outcomeText(cell.policy, await killAt(cell)),
         how: "killed",

@@ -6,6 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import { recordingObstacle } from "../crash-program/strace.ts";
+import { whyUnseen } from "../originals/unseen.ts";
 import { CLAIMS } from "./all.ts";
 import { type Case, type Claim, type Judged, judgeClaim } from "./claim.ts";
 
@@ -89,7 +90,7 @@ export function detailLines({ claim, cases, measured, observed, onlyIf, deviatio
     add("verdict", measured === observed ? verdict : `${verdict} (on the original: ${measured})`);
   }
   add("because", claim.because);
-  for (const group of groups(cases)) for (const line of group) lines.push(`    ${line}`);
+  for (const line of caseLines(claim.id, cases)) lines.push(`    ${line}`);
   for (const because of new Set(cases.flatMap(({ better }) => (better === undefined ? [] : [better.because])))) {
     add("better", because);
   }
@@ -107,12 +108,14 @@ function shortList(conditions: readonly string[]): string {
   return conditions.length > ONLY_IF_SHOWN ? `${shown}; and ${conditions.length - ONLY_IF_SHOWN} more` : shown;
 }
 
-/** The cases as lines; of many, those that contradict the claim, and how many do not. */
-function groups(cases: readonly Case[]): string[][] {
-  if (cases.length <= CASES_SHOWN) return [cases.map(caseLine)];
+/** The cases as lines; of many, those that contradict the claim, and how many more there are of either kind. */
+function caseLines(id: string, cases: readonly Case[]): string[] {
+  if (cases.length <= CASES_SHOWN) return cases.map((one) => caseLine(id, one));
   const against = cases.filter(({ claimed, observed }) => claimed !== observed);
-  const kept = cases.length - against.length;
-  return [against.slice(0, CASES_SHOWN).map(caseLine), [`  … and ${kept} cases as the document says`]];
+  const lines = against.slice(0, CASES_SHOWN).map((one) => caseLine(id, one));
+  if (against.length > CASES_SHOWN)
+    lines.push(`  … and ${against.length - CASES_SHOWN} more that contradict the claim`);
+  return [...lines, `  … and ${cases.length - against.length} cases as the document says`];
 }
 
 /** Cases that cannot be seen on the original, by the reason. */
@@ -125,12 +128,14 @@ function unseenOf(cases: readonly Case[]): Map<string, string[]> {
   return reasons;
 }
 
-function caseLine({ engine, when, claimed, measured, observed, how, figure, original }: Case): string {
+function caseLine(id: string, { engine, when, claimed, measured, observed, how, figure, original }: Case): string {
   const sign = claimed === observed ? "+" : "-";
-  const truth = measured === observed ? "as measured" : `measured: ${measured}`;
+  // What no original can show was not measured, but follows from what was.
+  const source = whyUnseen(id, when) === undefined ? "measured" : "derived";
+  const truth = measured === observed ? `as ${source}` : `${source}: ${measured}`;
   const here = original !== undefined && "shows" in original ? hereText(measured, original) : "";
-  const more = [how === "simulated" ? "" : how, figure ?? ""].filter((text) => text !== "").join(", ");
-  return `${sign} ${engine}, ${when}: ${observed} (${truth}${here}${more === "" ? "" : `; ${more}`})`;
+  const own = [how === "simulated" ? "" : how, figure ?? ""].filter((text) => text !== "").join(", ");
+  return `${sign} ${engine}, ${when}: ${observed}${own === "" ? "" : ` [${own}]`} (${truth}${here})`;
 }
 
 function hereText(measured: string, { shows, figure = "" }: { shows: string; figure?: string }): string {
@@ -157,15 +162,22 @@ export function summaryText(judged: readonly Judged[]): string {
     ...(sightings.length === 0
       ? []
       : [`${seen} cases observed on the installed originals, too; ${sightings.length - seen} say why not`]),
-    deviating === 0 ? "every case shows what was measured, or the stated improvement" : `${deviating} DEVIATE`,
+    deviating === 0
+      ? "every case shows what was measured or derived, or the stated improvement"
+      : `${deviating} DEVIATE`,
   ].join("; ");
+}
+
+function derived({ id }: Claim, { when }: Case): { readonly derived?: string } {
+  const because = whyUnseen(id, when);
+  return because === undefined ? {} : { derived: because };
 }
 
 /** `version` changes when a field changes its meaning. */
 function writeJson(path: string, judged: readonly Judged[], seconds: number): void {
   const claims = judged.map(({ claim, cases, ...rest }) => {
     const { run: _run, ...row } = claim;
-    return { ...row, ...rest, cases: cases.map(({ cell: _cell, ...one }) => one) };
+    return { ...row, ...rest, cases: cases.map(({ cell: _cell, ...one }) => ({ ...one, ...derived(claim, one) })) };
   });
   try {
     writeFileSync(path, `${JSON.stringify({ version: 1, seconds, claims }, null, 2)}\n`);

@@ -188,6 +188,13 @@ export class Stage {
     return index < 0 ? undefined : index + 1;
   }
 
+  /** The same, of a step without which there is nothing to see. */
+  behind(step: StepName, from: number | Asked): number {
+    const moment = this.after(step, from);
+    if (moment === undefined) throw new Error(`${step} never came`);
+    return moment;
+  }
+
   /** The disk that a crash at a moment leaves: by a kill the page cache, by a power loss only what was synced. */
   disk(crash: CrashKind, moment: number): MemoryDisk {
     const states = this.statesAt(moment);
@@ -205,6 +212,12 @@ export class Stage {
   static isTold(asked: Asked, moment: number): boolean {
     return asked.answeredAt !== undefined && asked.answeredAt <= moment && !(asked.reply instanceof Error);
   }
+}
+
+/** The moment of the answer. */
+export function answerOf(asked: Asked): number {
+  if (asked.answeredAt === undefined) throw new Error(`${asked.words.join(" ")} was never answered`);
+  return asked.answeredAt;
 }
 
 /** All bytes of the files whose path starts so, joined. */

@@ -1,16 +1,18 @@
 /** Claims about the order of one write in InnoDB: W1 to W3, W6, W13, W32. */
+import type { Bytes } from "../../common/bytes.ts";
 import type { StepName } from "../../common/steps.ts";
+import { PAGE_SIZE, PAGE_TYPE_AT, PageType } from "../../kv-wal/page.ts";
 import { policyOf } from "../policy.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
 import { quietWrite } from "./matrix.ts";
-import { type Asked, bytesOf, Stage } from "./stage.ts";
+import { type Asked, answerOf, bytesOf, Stage } from "./stage.ts";
 
 const STRICT = policyOf("wal", "1/1");
 const SPACE = "wal/space";
 
-/** Those of the steps that came since `from`, each once, in order: "redo → page". */
+/** The steps since `from`, each at its first time, in order: "redo → page". */
 function orderOf(stage: Stage, from: number, steps: readonly StepName[]): string {
-  const came = steps.map((step) => ({ step, at: stage.after(step, from) ?? Number.POSITIVE_INFINITY }));
+  const came = steps.map((step) => ({ step, at: stage.behind(step, from) }));
   came.sort((a, b) => a.at - b.at);
   return came.map(({ step }) => step.slice("wal.".length)).join(" → ");
 }
@@ -24,7 +26,7 @@ function countDisk(stage: Stage, from: number, to: number, kind: "write" | "sync
 /** How far the prepare is when the binlog is written: by the policy's redo steps that came before. */
 function prepareAtBinlog(policyName: string): string {
   const { stage, write } = quietWrite(policyOf("wal", policyName));
-  const binlog = stage.after("wal.binlog-write", write) ?? 0;
+  const binlog = stage.behind("wal.binlog-write", write);
   const came = (step: StepName): boolean => (stage.after(step, write) ?? Number.POSITIVE_INFINITY) < binlog;
   if (came("wal.redo-sync")) return "synced";
   return came("wal.redo-write") ? "written" : "not written";
@@ -45,11 +47,13 @@ function stolenPages(): { onDisk: string; after: string } {
   set("NEW:");
   const exec = stage.send(["EXEC"]);
   stage.rest(1000);
-  const prepared = stage.after("wal.prepare", from) ?? 0;
+  const prepared = stage.behind("wal.prepare", from);
   // The last moment before the transaction ends: all that is in the tablespace then was written for want of frames.
   const moment = prepared - 1;
   const space = bytesOf(stage.disk("power", moment), SPACE);
-  const onDisk = `${space.includes("NEW:") ? "new rows" : "no new rows"} and ${space.includes("OLD:") ? "old rows" : "no old rows"}`;
+  const inRows = pagesOf(space, PageType.LEAF).includes("NEW:") ? "new rows" : "no new rows";
+  // Leaves that have not been written yet have old rows, too.
+  const onDisk = `${inRows} and ${pagesOf(space, PageType.UNDO).includes("OLD:") ? "old rows in undo" : "no old rows in undo"}`;
   if (exec.answeredAt === undefined) throw new Error("the large transaction was not answered");
   const life = Stage.reopen(stage, stage.disk("kill", moment));
   if (typeof life === "string") return { onDisk, after: "refused" };
@@ -57,6 +61,14 @@ function stolenPages(): { onDisk: string; after: string } {
     Array.from({ length: FIELDS }, (_, field) => String(life.ask("HGET", "h", `f${field}`)).slice(0, 3)),
   );
   return { onDisk, after: [...texts].join(" and ") };
+}
+
+/** All pages of a type, as one text. */
+function pagesOf(space: Bytes, type: PageType): Bytes {
+  const pages = Array.from({ length: space.length / PAGE_SIZE }, (_, page) =>
+    space.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE),
+  );
+  return pages.filter((page) => page.charCodeAt(PAGE_TYPE_AT) === type).join("");
 }
 
 /** A reader in the turn of the write, or while the group's sync runs in the background. */
@@ -71,8 +83,8 @@ function readerCase(writes: number, when: string): Case {
   if (writes > 1) stage.rest(0.2);
   const read = stage.send(["GET", "k"], 1);
   stage.rest(100);
-  const committed = stage.after("wal.commit", from) ?? Number.POSITIVE_INFINITY;
-  const isAfter = (read.answeredAt ?? 0) > committed && (write.answeredAt ?? 0) > committed;
+  const committed = stage.behind("wal.commit", from);
+  const isAfter = answerOf(read) > committed && answerOf(write) > committed;
   const right = "NEW, after the commit";
   return walCase(when, right, right, `${String(read.reply)}, ${isAfter ? "after" : "before"} the commit`);
 }
@@ -131,8 +143,9 @@ export const WAL_ORDER_CLAIMS: readonly Claim[] = [
     because: "the data file has the new rows and the undo pages the old ones; recovery restores the old ones",
     run() {
       const { onDisk, after } = stolenPages();
+      const both = "new rows and old rows in undo";
       return [
-        walCase("in the tablespace while it runs", "new rows and old rows", "new rows and old rows", onDisk),
+        walCase("in the tablespace while it runs", both, both, onDisk),
         walCase("after recovery", "OLD", "OLD", after),
       ];
     },
@@ -148,8 +161,8 @@ export const WAL_ORDER_CLAIMS: readonly Claim[] = [
     because: "the binlog's sync is the decision; the mark is synced about a second later",
     run() {
       const { stage, write } = quietWrite(STRICT);
-      const marked = stage.after("wal.commit", write) ?? 0;
-      const answered = write.answeredAt ?? 0;
+      const marked = stage.behind("wal.commit", write);
+      const answered = answerOf(write);
       const syncs = countDisk(stage, marked, answered, "sync-end", "wal/redo");
       return [walCase("1/1", "synced before the reply", "not yet", syncs > 0 ? "synced before the reply" : "not yet")];
     },
@@ -198,7 +211,7 @@ export const WAL_ORDER_CLAIMS: readonly Claim[] = [
     because: "nothing but redo and binlog is written before the reply; the *redo* of the undo is",
     run() {
       const { stage, write } = quietWrite(STRICT);
-      const answered = write.answeredAt ?? 0;
+      const answered = answerOf(write);
       const pages = countDisk(stage, write.sentAt, answered, "write", SPACE);
       const redo = bytesOf(stage.disk("power", answered), "wal/redo").includes("OLD");
       const observed = pages > 0 ? "its page" : redo ? "its redo only" : "nothing";

@@ -2,7 +2,7 @@
 import { type Fault, FaultyDisk } from "../../common/disk/faulty-disk.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
 import { type Case, type Claim, walCase } from "./claim.ts";
-import { type Asked, Stage, type StageOptions, syncsOf } from "./stage.ts";
+import { type Asked, answerOf, Stage, type StageOptions, syncsOf } from "./stage.ts";
 import { caughtOracle, overwrite, PAGE_BYTES, rowsLoad, SPACE, STRICT, walOf } from "./wal-load.ts";
 
 /** A load on a disk that fails at some file and call, for good. */
@@ -45,7 +45,7 @@ function replayOfLosers(): string {
   stage.send(["EXEC"]);
   stage.rest(1000);
   // Its redo is synced, its binlog not yet written.
-  const moment = stage.after("wal.redo-sync", from) ?? 0;
+  const moment = stage.behind("wal.redo-sync", from);
   const life = Stage.reopen(stage, stage.disk("kill", moment));
   if (typeof life === "string") return "refused";
   const said = life.recoveryLines.join("\n");
@@ -66,8 +66,7 @@ function replayOver(ignoresLsn: boolean): string {
   // Some rows more, whose records insert: done twice they would be there twice.
   const sent = Array.from({ length: 30 }, (_, row) => stage.send(["SET", `new${row}`, "v".repeat(300)]));
   stage.rest(3000);
-  const moment = stage.after("wal.page-sync", sent.at(-1)?.answeredAt ?? 0);
-  if (moment === undefined) throw new Error("no page was synced");
+  const moment = stage.behind("wal.page-sync", sent.map(answerOf).at(-1) ?? 0);
   const create: NonNullable<StageOptions["create"]> = (_name, host, config) => {
     const engine = new WalEngine(host, config);
     const { arena } = engine.storage.pool;
@@ -107,7 +106,8 @@ function fullLogOrder(): { order: string; throttled: string } {
   const pages = written.indexOf("pages synced");
   const order = [...new Set(written.slice(pages, written.indexOf("redo written", pages + 1) + 1))].join(" → ");
   const first = stage.events.find((event) => event.kind === "step" && event.step === "wal.page-write");
-  const age = first?.kind === "step" ? (first.detail.lsn ?? 0) / walOf(stage).storage.redo.ring.capacity : 1;
+  if (first?.kind !== "step" || first.detail.lsn === undefined) throw new Error("no page was written");
+  const age = first.detail.lsn / walOf(stage).storage.redo.ring.capacity;
   return { order, throttled: age < 0.9 ? "long before it is full" : "when it is full" };
 }
 

@@ -54,9 +54,11 @@ function appliedTwice(format: string, statements: readonly string[]): Scenario {
       applyBinlog(source.folder, target);
       values.push(String((await target.client.query("SELECT v FROM twolog.entries"))[0]?.[0]));
     }
+    const made = String((await source.client.query("SELECT v FROM twolog.entries"))[0]?.[0]);
     await source.kill();
     await target.kill();
     const [once, twice] = values;
+    if (once !== made) throw new Error(`the binlog makes ${once}, the server has ${made}`);
     return { shows: once === twice ? "the same" : "another value", figure: `${once}, then ${twice}` };
   };
 }

@@ -59,13 +59,13 @@ export async function restartMariadb(
   return running.said();
 }
 
-/** How many rows a start on the folder finds; undefined: it refused. */
-export async function rowsAfterRestart(observing: Observing, folder: string): Promise<number | undefined> {
+/** The keys of the rows that a start on the folder finds; undefined: it refused. */
+export async function keysAfterRestart(observing: Observing, folder: string): Promise<Set<string> | undefined> {
   const life = await restartMariadb(observing, folder);
   if (typeof life === "string") return undefined;
-  const rows = await life.client.query("SELECT count(*) FROM twolog.entries");
+  const rows = await life.client.query("SELECT k FROM twolog.entries");
   await life.kill();
-  return Number(rows[0]?.[0]);
+  return new Set(rows.map(([key]) => String(key)));
 }
 
 export async function statusOf(client: MysqlClient, name: string): Promise<number> {

@@ -16,10 +16,22 @@ function rowsOf(count: number, value: string): string {
   return Array.from({ length: count }, (_, row) => `('k${row}', '${value}')`).join(", ");
 }
 
-/** All files of a folder whose name fits, as one text. */
-function textOf(folder: string, name: RegExp): string {
-  const names = readdirSync(folder).filter((one) => name.test(one));
-  return names.map((one) => readFileSync(join(folder, one), "latin1")).join("");
+/** Of a page: its number at 4, its type at 24, both big-endian; the types of undo and of leaves and nodes. */
+const [UNDO_PAGE, INDEX_PAGE] = [2, 17855];
+
+/** All pages of a type that are in their place, in the files of a folder whose name fits, as one text. */
+function textOf(folder: string, name: RegExp, type: number): string {
+  const texts: string[] = [];
+  for (const file of readdirSync(folder).filter((one) => name.test(one))) {
+    const bytes = readFileSync(join(folder, file));
+    for (let base = 0; base + PAGE_BYTES <= bytes.length; base += PAGE_BYTES) {
+      // The doublewrite buffer is in ibdata1: what is there is a copy, of a page with another number.
+      const isInPlace = bytes.readUInt32BE(base + 4) === base / PAGE_BYTES;
+      if (isInPlace && bytes.readUInt16BE(base + 24) === type)
+        texts.push(bytes.toString("latin1", base, base + PAGE_BYTES));
+    }
+  }
+  return texts.join("");
 }
 
 /** An update that is not committed, its pages flushed; killed, and restarted. */
@@ -31,11 +43,11 @@ async function stolenPages(observing: Observing): Promise<{ onDisk: string; afte
   await client.query("BEGIN");
   await client.query(`UPDATE twolog.entries SET v = '${"NEW:".padEnd(200, ".")}'`);
   await flushPages(other);
-  const inTable = textOf(join(folder, "twolog"), /^entries\.ibd$/).includes("NEW:");
-  const inUndo = textOf(folder, /^(ibdata1|undo\d+)$/).includes("OLD:");
+  const inTable = textOf(join(folder, "twolog"), /^entries\.ibd$/, INDEX_PAGE).includes("NEW:");
+  const inUndo = textOf(folder, /^(ibdata1|undo\d+)$/, UNDO_PAGE).includes("OLD:");
   other.close();
   await kill();
-  const onDisk = `${inTable ? "new rows" : "no new rows"} and ${inUndo ? "old rows" : "no old rows"}`;
+  const onDisk = `${inTable ? "new rows" : "no new rows"} and ${inUndo ? "old rows in undo" : "no old rows in undo"}`;
   const life = await restartMariadb(observing, folder);
   if (typeof life === "string") return { onDisk, after: "refused" };
   const texts = await life.client.query("SELECT DISTINCT LEFT(v, 3) FROM twolog.entries");
@@ -165,10 +177,16 @@ async function rottenPage(observing: Observing): Promise<string> {
   writeSync(file, Buffer.alloc(64, 0xaa), 0, 64, FIRST_LEAF * PAGE_BYTES + 1000);
   closeSync(file);
   const life = await restartMariadb(observing, folder);
-  if (typeof life === "string") return "it is lost, and reported";
-  const rows = await life.client.query("SELECT k FROM twolog.entries").catch(() => undefined);
+  if (typeof life === "string") return lossOf(life);
+  const rows = await life.client.query("SELECT k, v FROM twolog.entries").catch(() => undefined);
   await life.kill();
-  return rows?.length === 30 ? "redo repairs it" : "it is lost, and reported";
+  if (rows === undefined) return lossOf(life.running.said());
+  const isRight = rows.length === 30 && rows.every(([, value]) => value === "v".repeat(300));
+  return isRight ? "redo repairs it" : "it is served";
+}
+
+function lossOf(said: string): string {
+  return /corrupt|checksum/i.test(said) ? "it is lost, and reported" : "it is lost, and nobody says so";
 }
 
 export const MARIADB_PAGE_SCENARIOS: Scenarios = {

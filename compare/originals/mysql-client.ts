@@ -9,6 +9,7 @@
  * recordings (`isWriteReply`).
  */
 import { connect, type Socket } from "node:net";
+import { corkForTurn } from "../cork-for-turn.ts";
 
 const CLIENT_FLAGS = 0x1 | 0x200 | 0x8000 | 0x80000; // long password, 4.1 protocol, secure connection, plugin auth
 const PACKET_MAX = 0x1000000;
@@ -115,6 +116,7 @@ export class MysqlClient {
     const head = Buffer.alloc(4);
     head.writeUIntLE(payload.length, 0, 3);
     head[3] = number;
+    corkForTurn(this.#socket);
     this.#socket.write(Buffer.concat([head, payload]));
   }
 

@@ -1,4 +1,7 @@
-/** Cases of claims that no installed original can show, and why: printed with the claim. */
+/**
+ * Cases of claims that no installed original can show, and why: printed with the claim. Their measured column is derived from
+ * what was measured.
+ */
 
 const MEMORY = "what goes on in its memory cannot be seen from outside; what it asks of the disk is seen";
 const OTHER_ORDER = "its order cannot be reversed; the measured column is what the reason says";

@@ -234,6 +234,20 @@ t.test("isolation levels", async (t) => {
     sessions.host.pass(200);
     play(t, sessions, "A GET k | nil\nA EXISTS k | 0\nA COMMIT | OK\nA GET k | nil\nA DBSIZE | 1");
   });
+
+  t.test("expiry leaves the keys that are locked, long ones too, and goes on with the others", async (t) => {
+    const sessions = new Sessions();
+    const keys = Array.from({ length: 25 }, (_, n) => `${"k".repeat(n < 24 ? 2000 : 2)}${n}`);
+    for (const key of keys) sessions.ask("S", `SET ${key} v PX 100`);
+    sessions.ask("S", "SET other v PX 101");
+    play(t, sessions, "A BEGIN ISOLATION LEVEL SERIALIZABLE | OK");
+    t.equal(sessions.ask("A", `EXISTS ${keys.join(" ")}`), ":25");
+    play(t, sessions, "S DBSIZE | 26");
+    sessions.host.pass(1000);
+    play(t, sessions, "S DBSIZE | 25\nA COMMIT | OK");
+    sessions.host.pass(1000);
+    play(t, sessions, "S DBSIZE | 0");
+  });
 });
 
 t.test("the life of a transaction", async (t) => {

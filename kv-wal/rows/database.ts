@@ -166,22 +166,25 @@ export class RowDatabase implements Database {
     const { rows, events } = this.#directory;
     if (this.expiringCount === 0) return [];
     const keys: Bytes[] = [];
-    const long: { hash: number; tail: Bytes }[] = [];
     rows.eachHi(expiryHi(this.#id), (record) => {
-      if (keys.length + long.length >= count || timeOf(rows.mid(record), rows.low(record)) > events.now) return false;
-      const tail = rows.tail(record);
+      if (keys.length >= count || timeOf(rows.mid(record), rows.low(record)) > events.now) return false;
+      const key = this.#keyOfExpiry(record);
       // A key that somebody has locked stays until he has done with it.
-      if (rows.versions.inUse !== 0 && !this.#directory.mayExpire(this.index, tail)) return true;
-      if (tail.length < LONG_TAIL) keys.push(tail);
-      else long.push({ hash: readU32(rows.arena.bytes, rows.arena.valueAt(record)), tail });
+      if (rows.versions.inUse === 0 || this.#directory.mayExpire(this.index, key)) keys.push(key);
       return true;
     });
-    for (const { hash, tail } of long) {
-      const found = rows.tree.search(DIRECTORY_HI, this.#id, hash, tail);
-      assert(found, "directory: an expiry belongs to a key");
-      keys.push(rows.keyOf(rows.tree.record));
-    }
     return keys;
+  }
+
+  /** The key of an EXPIRY row; a long one is in its directory row's chain. */
+  #keyOfExpiry(record: number): Bytes {
+    const { rows } = this.#directory;
+    const tail = rows.tail(record);
+    if (tail.length < LONG_TAIL) return tail;
+    const hash = readU32(rows.arena.bytes, rows.arena.valueAt(record));
+    const found = rows.tree.search(DIRECTORY_HI, this.#id, hash, tail);
+    assert(found, "directory: an expiry belongs to a key");
+    return rows.keyOf(rows.tree.record);
   }
 
   encodingOf(key: Bytes): Bytes {

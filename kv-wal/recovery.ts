@@ -166,7 +166,7 @@ function replay(storage: Storage, checkpoint: Checkpoint, force: number, report:
   new Replay(storage, force, report).run(checkpoint);
   pool.beginOperation();
   header.open(redo.ring.id, redo.log.appended);
-  storage.undo.open();
+  if (force < Force.NO_UNDO) storage.undo.open();
   storage.rows.open();
   report.ended("redo");
 }

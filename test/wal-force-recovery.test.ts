@@ -24,7 +24,7 @@ const KEYS = 400;
  * A killed server's folder: keys in many leaves, all pages in place, then redo that pages do not have yet, and a
  * transaction that was prepared and is not in the binlog.
  */
-function crashed(): { disk: MemoryDisk; leaves: number[] } {
+function crashed(): { disk: MemoryDisk; leaves: number[]; newestUndo: number } {
   const disk = new MemoryDisk();
   const engine = openWal(disk);
   for (let n = 0; n < KEYS; n++) {
@@ -47,7 +47,7 @@ function crashed(): { disk: MemoryDisk; leaves: number[] } {
   engine.commits.flushPrepared = (_group, _next) => {};
   engine.settle(() => {});
   engine.storage.redo.flushNow();
-  return { disk: disk.clone(), leaves };
+  return { disk: disk.clone(), leaves, newestUndo: engine.storage.header.newestUndo };
 }
 
 function rot(disk: MemoryDisk, path: string, offset: number): MemoryDisk {
@@ -156,6 +156,9 @@ t.test("5: undo log and binlog may be damaged", async (t) => {
   const { engine } = open(noBinlog, 5);
   t.equal(keysOf(engine).length, KEYS);
   t.equal(engine.keyspace.databases[0]!.strings.get("key 1"), "in flight", "what was not over counts as committed");
+  const noUndo = rotPage(folder.disk, folder.newestUndo);
+  t.throws(() => open(noUndo, 4), CorruptFile);
+  t.equal(keysOf(open(noUndo, 5).engine).length, KEYS);
 });
 
 t.test("6: redo and checkpoint may be damaged: pages as they are in the file", async (t) => {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
 import Parser from "redis-parser";
+import { corkForTurn } from "../cork-for-turn.ts";
 import { MysqlClient } from "../originals/mysql-client.ts";
 
 /** The table of the peers that have tables. */
@@ -66,6 +67,7 @@ export async function openRedis(port: number): Promise<Upserts> {
     new Promise((resolve, reject) => {
       waiting.push((error) => (error === undefined ? resolve() : reject(error)));
       const text = words.map((word) => `$${word.length}\r\n${word}\r\n`).join("");
+      corkForTurn(socket);
       socket.write(`*${words.length}\r\n${text}`, "latin1");
     });
   return {

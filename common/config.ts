@@ -83,7 +83,7 @@ function parseMemory(directive: Directive, text: string): string {
 function parseChoice(directive: Directive, text: string): string {
   const values = directive.values ?? [];
   const value = values.find((candidate) => candidate.toLowerCase() === text.toLowerCase());
-  if (value === undefined) throw new BadValue(`argument(s) must be one of the following: ${values.join(", ")}`);
+  if (value === undefined) throw new BadValue(`argument(s) must be one of the following: ${values.join(", ") || '""'}`);
   return value;
 }
 

@@ -16,10 +16,10 @@ import { SERVER_DIRECTIVES } from "../common/server/directives.ts";
 import { AOF_DIRECTIVES } from "../kv-aof/directives.ts";
 import { WAL_DIRECTIVES } from "../kv-wal/directives.ts";
 
-/** Only the engine that runs is loaded. */
+/** Only the engine that runs is loaded. `folder`: where it has its data in the data folder, unless told otherwise. */
 const ENGINES = {
-  aof: { directives: AOF_DIRECTIVES, load: () => import("../kv-aof/main.ts") },
-  wal: { directives: WAL_DIRECTIVES, load: () => import("../kv-wal/main.ts") },
+  aof: { directives: AOF_DIRECTIVES, folder: "appendonlydir", load: () => import("../kv-aof/main.ts") },
+  wal: { directives: WAL_DIRECTIVES, folder: "wal", load: () => import("../kv-wal/main.ts") },
 } as const;
 
 type EngineName = keyof typeof ENGINES;
@@ -87,9 +87,22 @@ async function start(engine: EngineName, configPath: string | undefined, flags: 
   }
   inlineMore();
   const { serve } = await load();
-  const host = new RealHost(new RealDisk(config.text("dir")), undefined, (folder) => new RealDisk(folder));
+  const disk = new RealDisk(config.text("dir"));
+  refuseForeign(disk, engine, config);
+  const host = new RealHost(disk, undefined, (folder) => new RealDisk(folder));
   const running = await serve({ host, config, configFile });
   await running.closed;
+}
+
+/** A data folder with nothing but data of the other engine: a server that began anew in it would seem to have lost all. */
+function refuseForeign(disk: RealDisk, engine: EngineName, config: DirectiveConfig): void {
+  if (disk.exists(engine === "aof" ? config.text("appenddirname") : ENGINES[engine].folder)) return;
+  const other = engine === "aof" ? "wal" : "aof";
+  const { folder } = ENGINES[other];
+  if (!disk.exists(folder)) return;
+  throw new UsageError(
+    `the data folder has data of kv-${other} (${folder}) and none of kv-${engine}: --engine ${other}, or another --dir`,
+  );
 }
 
 function fileAt(path: string): ConfigFile {

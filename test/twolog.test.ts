@@ -44,7 +44,13 @@ t.test("a wrong command line is refused in a line, with status 2 and no stack", 
 });
 
 t.test("what cannot be done is said in a line, with status 1", (t) => {
-  const folder = t.testdir({ "bad.conf": "port 1\nbogus yes\n", empty: {} });
+  const folder = t.testdir({
+    "bad.conf": "port 1\nbogus yes\n",
+    "save.conf": "save 900 1\n",
+    empty: {},
+    ofAof: { appendonlydir: {} },
+    ofWal: { wal: {} },
+  });
   const cases: [string[], RegExp][] = [
     [
       ["server", "--dir", folder, "--engine", "wal", "--appendfsync", "no"],
@@ -54,6 +60,12 @@ t.test("what cannot be done is said in a line, with status 1", (t) => {
     [["server", "--dir", folder, "--config", join(folder, "bad.conf")], /bad\.conf, line 2: unknown directive 'bogus'/],
     [["server", "--config", join(folder, "none.conf")], /cannot read the config file .*ENOENT/],
     [["server", "--dir", join(folder, "bad.conf")], /cannot use the data folder .*ENOTDIR/],
+    [["server", "--config", join(folder, "save.conf")], /save '900 1': argument\(s\) must be one of the following: ""/],
+    [["server", "--dir", join(folder, "ofWal"), "--port", "0"], /has data of kv-wal .* and none of kv-aof/],
+    [
+      ["server", "--dir", join(folder, "ofAof"), "--port", "0", "--engine", "wal"],
+      /has data of kv-aof .* and none of kv-wal/,
+    ],
     [["aof", "check", join(folder, "none")], /there is no folder/],
     [["wal", "check", join(folder, "empty")], /has no data of kv-wal/],
     [["trace", "SET k v", "--aof", "sometimes"], /unknown policy 'sometimes'/],

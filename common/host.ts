@@ -53,6 +53,9 @@ export interface Host {
 /** Tells about a step, if someone watches. */
 export type Tracer = (step: StepName, detail: StepDetail) => void;
 
+/** 24 days: what setTimeout is told beyond this, it takes for 1 ms. */
+const TIMER_MS_MAX = 0x7fffffff;
+
 class RealClock implements Clock {
   now(): number {
     return Date.now();
@@ -61,8 +64,13 @@ class RealClock implements Clock {
     return performance.now();
   }
   after(delayMs: number, run: () => void): () => void {
-    const timer = setTimeout(run, delayMs);
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    const wait = (leftMs: number): void => {
+      const later = leftMs > TIMER_MS_MAX;
+      timer = later ? setTimeout(wait, TIMER_MS_MAX, leftMs - TIMER_MS_MAX) : setTimeout(run, leftMs);
+      timer.unref();
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   }
   sleep(delayMs: number): void {

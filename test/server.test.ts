@@ -269,6 +269,15 @@ t.test("the server", async (t) => {
     t.match(await once(refused, "error"), [{ code: "ECONNREFUSED" }]);
   });
 
+  t.test("a timer waits for more than 24 days, too (CLIENT PAUSE)", async (t) => {
+    const { clock } = new RealHost(new MemoryDisk());
+    let early = 0;
+    const cancels = [2 ** 31, 1e12, Number.POSITIVE_INFINITY].map((delayMs) => clock.after(delayMs, () => early++));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const cancel of cancels) cancel();
+    t.equal(early, 0);
+  });
+
   t.test("a port in use, and a folder in use, are told plainly", async (t) => {
     const server = await started(t);
     await t.rejects(ModelServer.start({ port: String(server.port) }), {

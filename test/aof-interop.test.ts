@@ -179,12 +179,16 @@ t.test("we load what a redis-server wrote: snapshot, then increments", withRedis
   });
 });
 
-t.test("types that we do not have are refused by name", withRedis, async (t) => {
+t.test("types that we do not have, and times that we cannot keep, are refused by name", withRedis, async (t) => {
   const cases: [command: string, name: RegExp][] = [
     ["RPUSH k a", /a list \(RDB type \d+\), which this server cannot load, at offset \d+/],
     ["SADD k a", /a set/],
     ["ZADD k 1 a", /a sorted set/],
     ["XADD k * f v", /a stream/],
+    [
+      "SET k v PXAT 9223372036854775807",
+      /an expiry of 9223372036854775807 ms, which this server cannot keep, at offset \d+/,
+    ],
   ];
   for (const [command, name] of cases) {
     const redis = await RedisServer.start(t, "--appendonly", "yes");

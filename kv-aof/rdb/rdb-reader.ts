@@ -13,7 +13,7 @@
 import { BYTES_LENGTH_MAX, type Bytes, sliceBytes } from "../../common/bytes.ts";
 import type { DiskFile } from "../../common/disk/disk.ts";
 import { CorruptFile } from "../../common/errors.ts";
-import { NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
+import { EXPIRY_MAX, NO_EXPIRY } from "../../common/keyspace/keyspace.ts";
 import { lzfDecompress } from "./lzf.ts";
 import { readListpack, readZiplist, readZipmap } from "./packed-list.ts";
 import { OPCODE, TYPE_HASH, TYPE_STRING } from "./rdb-format.ts";
@@ -123,7 +123,7 @@ class RdbReader {
         this.#expiry = input.take(4).readInt32LE(0) * 1000;
         return true;
       case OPCODE.EXPIRE_MS:
-        this.#expiry = Number(input.take(8).readBigInt64LE(0));
+        this.#expiry = this.#milliseconds();
         return true;
       case OPCODE.IDLE:
         this.#length();
@@ -136,6 +136,14 @@ class RdbReader {
         this.#expiry = NO_EXPIRY;
         return true;
     }
+  }
+
+  /** An expiry. Redis keeps any of 64 bits; what is beyond ours no command of ours could say again in a log. */
+  #milliseconds(): number {
+    const at = this.#input.position - 1;
+    const expiry = this.#input.take(8).readBigInt64LE(0);
+    if (expiry >= 0 && expiry <= EXPIRY_MAX) return Number(expiry);
+    throw new CorruptFile(this.#input.path, at, `an expiry of ${expiry} ms, which this server cannot keep,`);
   }
 
   #readKey(type: number): void {

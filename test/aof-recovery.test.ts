@@ -177,6 +177,17 @@ t.test("an argument longer than the reader's chunk", async (t) => {
   t.same(recover(torn).contents(), ["0 before 1 @-1"]);
 });
 
+t.test("a limit on strings that was lowered meanwhile does not refuse what was logged", async (t) => {
+  const disk = new MemoryDisk();
+  const aof = new AofFixture(disk);
+  t.equal(aof.run("SETRANGE", "k", "3000000", "x"), ":3000001\r\n");
+  t.equal(aof.run("APPEND", "k", "y"), ":3000002\r\n");
+  aof.settle();
+  await aof.engine.close();
+  const again = new AofFixture(disk, { "proto-max-bulk-len": "1mb" });
+  t.equal(again.run("STRLEN", "k"), ":3000002\r\n");
+});
+
 t.test("what a killed process had only in the page cache is durable once it was recovered (I1)", async (t) => {
   const disk = new MemoryDisk();
   const killed = new AofFixture(disk, { appendfsync: "no" });

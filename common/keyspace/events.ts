@@ -27,6 +27,11 @@ export class KeyspaceEvents {
   /** An expired key was met and removed; the engine logs `DEL key` before whatever the running command logs. */
   onExpired: (db: number, key: Bytes) => void = () => {};
 
+  /** Whether commands come from a log: what was decided when they ran is not judged again. */
+  get replaying(): boolean {
+    return this.now === -1;
+  }
+
   modified(db: number, key: Bytes): void {
     this.changes++;
     if (this.gathered !== undefined) this.gathered.push({ db, key });

@@ -8,8 +8,9 @@ import { CommandError } from "../../errors.ts";
 /** proto-max-bulk-len cannot be less, so shorter strings need no look at the configuration. */
 const ALWAYS_ALLOWED = 1024 * 1024;
 
-/** proto-max-bulk-len, or what the JavaScript engine can hold. */
+/** proto-max-bulk-len, which may have been lowered since a logged command ran, or what the JavaScript engine can hold. */
 export function stringLengthMax(call: Call): number {
+  if (call.keyspace.events.replaying) return BYTES_LENGTH_MAX;
   return Math.min(call.server.config.number("proto-max-bulk-len"), BYTES_LENGTH_MAX);
 }
 

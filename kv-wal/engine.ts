@@ -33,8 +33,8 @@ import { execute, type Settled } from "./write-path.ts";
 
 /** Expired keys removed by one transaction of the background. */
 const EXPIRED_PER_STEP = 20;
-/** Undo pages purged in one idle call. */
-const PURGED_PER_IDLE = 64;
+/** What purge does in one idle call (purge.ts). */
+const PURGED_PER_IDLE = 256;
 
 export function createWalEngine(host: Host, config: Config): WalEngine {
   return new WalEngine(host, config);

@@ -7,6 +7,8 @@
  * twice), and frees each page that it has passed, except the newest. A view that stays open holds all of it; when it closes,
  * purge goes on.
  *
+ * Clients wait while it runs, so it runs for some milliseconds at a time: it stops between any two records, and goes on there.
+ *
  * A marked row is removed only if it still is the version that the MARK record made: its roll pointer says so. A transaction
  * that took the row over meanwhile and is rolled back later does not bring the mark back (rollback.ts).
  */
@@ -34,6 +36,11 @@ import {
   Undo,
   type UndoLog,
 } from "./undo-log.ts";
+
+/** Removing so many rows takes as long as reading a page. */
+const ROWS_PER_PAGE = 32;
+/** Transactions of history for which one more page is read each time. */
+const HISTORY_PER_PAGE = 512;
 
 export class Purge {
   readonly #pool: BufferPool;
@@ -75,44 +82,58 @@ export class Purge {
   }
 
   /**
-   * Goes on as far as it may, through at most `pagesMax` pages. `undecided` is the oldest transaction that has ended and is
+   * Goes on as far as it may, but does not do much more than `workMax`: what it costs to read so many pages; and more, the
+   * longer the history is, so that it never grows without end. `undecided` is the oldest transaction that has ended and is
    * not committed.
    */
-  run(undecided: UndoBound | undefined, pagesMax: number): void {
+  run(undecided: UndoBound | undefined, workMax: number): void {
     const bound = this.#views.oldestNeeded(undecided);
     // A view from before the first undo page wants all of it.
     if (bound?.header === 0) return;
     const stopPage = bound === undefined ? -1 : pagePart(bound.header);
-    for (let pages = 0; pages < pagesMax; pages++) {
+    const end = this.#work + workMax + (this.#undo.headers - this.headersPassed) / HISTORY_PER_PAGE;
+    while (this.#work < end) {
       const page = this.#header.oldestUndo;
       if (page === 0) return;
       if (page !== this.#page) {
         this.#page = page;
         this.#offset = PAGE_BODY_AT;
       }
-      this.#purgePage(page, page === stopPage ? offsetPart(bound!.header) : PAGE_SIZE);
-      if (page === stopPage || page === this.#undo.newestPage) return;
+      const isDone = this.#purgePage(page, page === stopPage ? offsetPart(bound!.header) : PAGE_SIZE, end);
+      if (!isDone || page === stopPage || page === this.#undo.newestPage) return;
       this.#undo.freeOldest();
       this.pagesFreed++;
     }
   }
 
-  #purgePage(page: number, stop: number): void {
+  /** What has been done since the start, counted in pages read: those of the undo log, those of rows, and rows removed. */
+  get #work(): number {
+    return this.#pool.loads + this.pagesFreed + this.rowsRemoved / ROWS_PER_PAGE;
+  }
+
+  /** Goes through the page from where it was, to `stop`; false when it is not there yet, and enough has been done. */
+  #purgePage(page: number, stop: number, workEnd: number): boolean {
     const { arena } = this.#pool;
     this.#pool.beginOperation();
     const frame = this.#pool.fetch(page);
     this.#pool.pin(frame);
     const base = frame * PAGE_SIZE;
     const top = Math.min(arena.halves[(base + PAGE_TOP_AT) >> 1]!, stop);
-    for (; this.#offset < top; this.#offset += readU16(arena.bytes, base + this.#offset + UNDO_SIZE_AT)) {
+    while (this.#offset < top && this.#work < workEnd) {
       const record = base + this.#offset;
       const type = arena.bytes[record]!;
       if (type === Undo.TRANSACTION) this.headersPassed++;
-      else if (arena.bytes[record + UNDO_MARK_AT] === DONE) continue;
-      else if (type === Undo.MARK) this.#removeRow(frame, page, this.#offset);
-      else if (type === Undo.UPDATE || type === Undo.DELETE) this.#freeDropped(frame, this.#offset);
+      else if (arena.bytes[record + UNDO_MARK_AT] !== DONE) this.#purgeRecord(frame, page, type);
+      this.#offset += readU16(arena.bytes, record + UNDO_SIZE_AT);
     }
     this.#pool.unpin(frame);
+    return this.#offset >= top;
+  }
+
+  /** Does what nobody stands in the way of any more, for the record where purge is. */
+  #purgeRecord(frame: number, page: number, type: number): void {
+    if (type === Undo.MARK) this.#removeRow(frame, page, this.#offset);
+    else if (type === Undo.UPDATE || type === Undo.DELETE) this.#freeDropped(frame, this.#offset);
   }
 
   /** Removes the row that the deletion behind this record has marked, and frees its chain. */

@@ -715,6 +715,31 @@ t.test("versions and purge", async (t) => {
     t.same(checkWal(sessions.host.disk), []);
   });
 
+  t.test("purge does a little at a time, however many rows an undo page has, and goes on where it was", async (t) => {
+    const sessions = new Sessions();
+    const keys = Array.from({ length: 4000 }, (_, n) => `key:${n}`);
+    for (const key of keys) sessions.ask("S", `SET ${key} ${"x".repeat(500)}`);
+    play(t, sessions, "A BEGIN | OK\nA DBSIZE | 4000");
+    for (let n = 0; n < keys.length; n += 100) sessions.ask("S", `DEL ${keys.slice(n, n + 100).join(" ")}`);
+    const { purge, pool, versions } = sessions.engine.storage;
+    purge.run(undefined, 1000);
+    t.equal(versions.markedRows, 4000, "the view wants them");
+    play(t, sessions, "A COMMIT | OK");
+    let runs = 0;
+    for (; versions.markedRows > 0; runs++) {
+      const { markedRows } = versions;
+      const { loads } = pool;
+      const work = 8 + infoOf(sessions, "history_list_length") / 512;
+      purge.run(undefined, 8);
+      if (pool.loads - loads > work + 4) t.fail(`${pool.loads - loads} pages were read`);
+      if (markedRows - versions.markedRows > work * 32 + 1) t.fail(`${markedRows - versions.markedRows} rows at once`);
+      t.ok(markedRows > versions.markedRows, "some of them go");
+    }
+    t.ok(runs > 15, `${runs} times`);
+    play(t, sessions, "S DBSIZE | 0");
+    t.same(checkWal(sessions.host.disk), []);
+  });
+
   t.test("SCAN, KEYS and RANDOMKEY look through the view", async (t) => {
     const sessions = new Sessions();
     play(t, sessions, "S SET a 1 | OK\nA BEGIN | OK\nA GET a | 1\nB SET b 1 | OK\nB DEL a | 1");

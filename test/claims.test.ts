@@ -11,6 +11,7 @@ import { CELLS, type Cell, outcomeText } from "../compare/claims/measured.ts";
 import { killedCases } from "../compare/claims/real-kill.ts";
 import { detailLines, runClaims, tableLines } from "../compare/claims/run-claims.ts";
 import { answerOf, Stage } from "../compare/claims/stage.ts";
+import { fitted } from "../compare/crash-program/terminal-lines.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
 import { policyOf } from "../compare/policy.ts";
@@ -154,6 +155,12 @@ t.test("the table and the details", async (t) => {
     shown + (more ?? 0) + (right ?? 0),
     (await judgeClaim(claimOf("W8"), SIMULATED)).cases.length,
     "none is lost",
+  );
+  const narrow = [...tableLines([judged], 60), ...detailLines(judged).flatMap((line) => fitted(line, 60))];
+  t.same(
+    narrow.filter((line) => line.length > 60),
+    [],
+    "as wide as the terminal",
   );
   const lines: string[] = [];
   t.equal(await runClaims({ claim: ["A8", "w31"], simulated: true }, (line) => lines.push(line)), 0);

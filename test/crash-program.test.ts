@@ -11,6 +11,7 @@ import { Interpreter } from "../compare/crash-program/interpreter.ts";
 import { operationText } from "../compare/crash-program/recording.ts";
 import { rejectionOf, startRecording } from "../compare/crash-program/strace.ts";
 import { bytesOf, type StraceEvent, StraceReader, splitArguments } from "../compare/crash-program/strace-lines.ts";
+import { fitted } from "../compare/crash-program/terminal-lines.ts";
 import { DiskImage, type FileImage, imageOf } from "../compare/lab/disk-image.ts";
 import { modelOf } from "../compare/lab/models/index.ts";
 import { misfit } from "../compare/originals/membership.ts";
@@ -314,6 +315,13 @@ t.test("coverage counts every state that was looked at", async (t) => {
   for (const { model, distinct, given, total } of JSON.parse(readFileSync(json, "utf8")).coverage) {
     t.ok(distinct > 0 && distinct <= given && given <= total, `${model}: ${distinct} of ${given} of ${total}`);
   }
+});
+
+t.test("long lines are broken under their column", async (t) => {
+  const line = "  check    exit 1: stored and gone: key1";
+  t.same(fitted(line, undefined), [line]);
+  t.same(fitted(line, 24), ["  check    exit 1:", "           stored and", "           gone: key1"]);
+  t.same(fitted("recorded 2 operations", 12), ["recorded 2", "  operations"]);
 });
 
 t.test("where recording is impossible, it says so", async (t) => {

@@ -6,6 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import { recordingObstacle } from "../crash-program/strace.ts";
+import { fitted, terminalWidth } from "../crash-program/terminal-lines.ts";
 import { whyUnseen } from "../originals/unseen.ts";
 import { CLAIMS } from "./all.ts";
 import { type Case, type Claim, type Judged, judgeClaim } from "./claim.ts";
@@ -38,10 +39,10 @@ export async function runClaims(options: ClaimsOptions, print: (line: string) =>
     judged = await observeClaims(judged, print);
   }
   const seconds = (performance.now() - startedAt) / 1000;
-  for (const line of tableLines(judged)) print(line);
-  print("");
-  for (const one of judged) for (const line of detailLines(one)) print(line);
-  print(`${summaryText(judged)}; ${seconds.toFixed(0)} s`);
+  const width = terminalWidth();
+  const lines = [...tableLines(judged, width), "", ...judged.flatMap(detailLines)];
+  for (const line of [...lines, `${summaryText(judged)}; ${seconds.toFixed(0)} s`])
+    for (const part of fitted(line, width)) print(part);
   if (options.json !== undefined) writeJson(options.json, judged, seconds);
   return judged.some(({ deviations }) => deviations.length > 0) ? 1 : 0;
 }
@@ -56,18 +57,20 @@ function choose(ids: readonly string[] | undefined): readonly Claim[] {
 }
 
 const CLAIM_WIDTH = 66;
+const CLAIM_WIDTH_MIN = 10;
+/** Of the other columns. */
+const OTHERS_WIDTH = 48;
 
 /** One line a claim. */
-export function tableLines(judged: readonly Judged[]): string[] {
-  const lines = [
-    `${"id".padEnd(4)} ${"claim".padEnd(CLAIM_WIDTH)} ${"original".padEnd(13)} ${"twolog".padEnd(13)} cases`,
-  ];
+export function tableLines(judged: readonly Judged[], terminal = CLAIM_WIDTH + OTHERS_WIDTH): string[] {
+  const width = Math.max(CLAIM_WIDTH_MIN, Math.min(CLAIM_WIDTH, terminal - OTHERS_WIDTH));
+  const lines = [`${"id".padEnd(4)} ${"claim".padEnd(width)} ${"original".padEnd(13)} ${"twolog".padEnd(13)} cases`];
   for (const { claim, cases, measured, observed, deviations } of judged) {
-    const text = claim.claim.length > CLAIM_WIDTH ? `${claim.claim.slice(0, CLAIM_WIDTH - 1)}…` : claim.claim;
+    const text = claim.claim.length > width ? `${claim.claim.slice(0, width - 1)}…` : claim.claim;
     const note = deviations.length > 0 ? "DEVIATES" : isBetter(cases) ? "better" : "";
     const words = [measured, observed].map((verdict) => (verdict ?? "not shown").padEnd(13)).join(" ");
     lines.push(
-      `${claim.id.padEnd(4)} ${text.padEnd(CLAIM_WIDTH)} ${words} ${String(cases.length).padStart(5)} ${note}`.trimEnd(),
+      `${claim.id.padEnd(4)} ${text.padEnd(width)} ${words} ${String(cases.length).padStart(5)} ${note}`.trimEnd(),
     );
   }
   return lines;

@@ -14,9 +14,10 @@ import { Progress } from "../progress.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import { CrashCheck } from "./crash-check.ts";
 import { CrashPoints } from "./crash-points.ts";
-import { crashJson, crashText } from "./crash-report.ts";
+import { crashJson, crashLines } from "./crash-report.ts";
 import { runCrashes } from "./crash-run.ts";
 import { recordingObstacle, rejectionOf, startRecording } from "./strace.ts";
+import { fitted, terminalWidth } from "./terminal-lines.ts";
 
 export interface CrashFlags {
   readonly dir: string;
@@ -75,7 +76,8 @@ async function crash(command: string, args: readonly string[], flags: CrashFlags
     await mustRun(check, points);
     const plan = { models, states: flags.states, seed: flags.seed, workers: flags.jobs };
     const run = await runCrashes(points, check, plan, new Progress(flags.states));
-    process.stdout.write(`${crashText(points, recording, run)}\n`);
+    const lines = crashLines(points, recording, run).flatMap((line) => fitted(line, terminalWidth()));
+    process.stdout.write(`${lines.join("\n")}\n`);
     if (flags.json !== undefined) {
       writeText(flags.json, `${JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2)}\n`);
     }

@@ -8,11 +8,11 @@ import type { LostThing } from "./shrink.ts";
 const STEPS_SHOWN = 14;
 
 /** The text for people. */
-export function crashText(points: CrashPoints, recording: Recording, run: CrashRun): string {
+export function crashLines(points: CrashPoints, recording: Recording, run: CrashRun): string[] {
   const lines = [...recordingLines(points, recording), "", ...coverageLines(run), ""];
   for (const [index, bug] of run.bugs.entries()) lines.push(...bugLines(points, bug, index + 1), "");
   lines.push(verdictLine(run));
-  return lines.join("\n");
+  return lines.flatMap((line) => line.split("\n"));
 }
 
 function recordingLines(points: CrashPoints, recording: Recording): string[] {

@@ -206,7 +206,7 @@ export const WAL_DIRECTIVES: readonly Directive[] = [
     min: 1,
     max: 1073741824,
     aliases: ["innodb-lock-wait-timeout"],
-    summary: "Seconds that a command waits for a lock before it fails; from 2147484 (24 days) on: for ever.",
+    summary: "Seconds that a command waits for a lock before it fails.",
   },
   {
     name: "hash-max-listpack-entries",

@@ -29,8 +29,6 @@ import { type Executor, execute } from "./write-path.ts";
 
 export const DEADLOCK = "ERR Deadlock found when trying to get lock; try restarting transaction";
 export const TIMEOUT = "ERR Lock wait timeout exceeded; try restarting transaction";
-/** Timers count 31 bits of milliseconds. Who may wait for longer, 24 days, waits for ever; so does InnoDB, from 10⁸ seconds on. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 const READ_ONLY = "ERR Cannot execute statement in a READ ONLY transaction.";
 
 /** How the engine runs commands. */
@@ -169,9 +167,7 @@ export class Interleaving implements TransactionControl {
   /** What to do with a command that did not get its locks: false, it waits; true, it has been answered. */
   #waitsOrFails(owner: Participant, call: Call): boolean {
     if (owner.waiting === undefined) return this.execute(call);
-    if (this.lockWaitMs <= TIMER_MS_MAX) {
-      owner.cancelTimer = this.#host.clock.after(this.lockWaitMs, () => this.#timedOut(owner));
-    }
+    owner.cancelTimer = this.#host.clock.after(this.lockWaitMs, () => this.#timedOut(owner));
     return false;
   }
 

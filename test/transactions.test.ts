@@ -498,23 +498,6 @@ t.test("waiting for locks", async (t) => {
     t.match(sessions.ask("A", "INFO wal"), /lock_timeouts:2/);
   });
 
-  t.test("the longest timeout of MySQL, more than a timer can count, is none", async (t) => {
-    const sessions = new Sessions(new MemoryDisk(), { "lock-wait-timeout": "1073741824" });
-    const { clock } = sessions.host;
-    const delays: number[] = [];
-    t.intercept(clock, "after", {
-      value: (delayMs: number) => {
-        delays.push(delayMs);
-        return () => {};
-      },
-    });
-    play(t, sessions, "A BEGIN | OK\nA SET k 1 | OK\nB SET k 2 | waits");
-    t.same(delays, []);
-    sessions.ask("S", "CONFIG SET lock-wait-timeout 2147483");
-    play(t, sessions, "C SET k 3 | waits\nA COMMIT | OK\nB | OK\nC | OK");
-    t.same(delays, [2_147_483_000]);
-  });
-
   t.test("MULTI … EXEC waits for all it needs, then runs whole", async (t) => {
     play(
       t,

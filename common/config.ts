@@ -21,6 +21,8 @@ export interface Directive {
   readonly max?: number;
   /** A further rule for the text as given: what is wrong with it, or undefined. */
   readonly check?: (text: string) => string | undefined;
+  /** The text as CONFIG GET prints it, of one that passed `check`. */
+  readonly canonical?: (text: string) => string;
   /** Other names for the same directive. */
   readonly aliases?: readonly string[];
   /** One sentence, for --help and the config file. */
@@ -71,11 +73,16 @@ function parseInteger(directive: Directive, text: string): string {
   return text;
 }
 
-function parseMemory(directive: Directive, text: string): string {
+/** The bytes that a memory value means: "64", "10k", "1gb". Undefined for what is none. */
+export function memoryBytes(text: string): number | undefined {
   const parts = /^([0-9]+)([a-z]*)$/i.exec(text);
   const unit = parts === null ? undefined : MEMORY_UNITS[parts[2]!.toLowerCase()];
-  if (unit === undefined) throw new BadValue("argument must be a memory value");
-  const bytes = Number(parts![1]) * unit;
+  return unit === undefined ? undefined : Number(parts![1]) * unit;
+}
+
+function parseMemory(directive: Directive, text: string): string {
+  const bytes = memoryBytes(text);
+  if (bytes === undefined) throw new BadValue("argument must be a memory value");
   checkRange(directive, bytes);
   return String(bytes);
 }
@@ -104,7 +111,7 @@ function canonical(directive: Directive, text: string): string {
     case "choice":
       return parseChoice(directive, text);
     case "text":
-      return text;
+      return directive.canonical?.(text) ?? text;
   }
 }
 

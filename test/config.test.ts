@@ -37,6 +37,24 @@ t.test("values", async (t) => {
     }
   });
 
+  t.test("so has client-output-buffer-limit", async (t) => {
+    const target = new DirectiveConfig([SERVER_DIRECTIVES]);
+    const name = "client-output-buffer-limit";
+    target.set([[name, "NORMAL 100mb 50K 10"]]);
+    t.equal(target.text(name), "normal 104857600 50000 10");
+    for (const [text, problem] of [
+      ["normal 1gb 50x 10", /Error in hard, soft or soft_seconds setting/],
+      ["normal -1 0 10", /Error in hard, soft or soft_seconds setting/],
+      ["normal 1 1 1s", /Error in hard, soft or soft_seconds setting/],
+      [`normal ${"9".repeat(400)} 1 1`, /Error in hard, soft or soft_seconds setting/],
+      ["normal 1 1", /Wrong number of arguments/],
+      ["replica 1 1 1", /Invalid client class/],
+    ] as const) {
+      t.throws(() => target.set([[name, text]]), problem, text);
+    }
+    t.equal(target.text(name), "normal 104857600 50000 10");
+  });
+
   t.test("names are found with either hyphen, in any case, by alias", async (t) => {
     const target = config({ OLD_NAME: "7" });
     t.equal(target.number("fixed-at-start"), 7);

@@ -2,17 +2,24 @@
  * The directives of the server, with Redis's names and defaults. Only what really works is here; directives of storage
  * are those of the engine.
  */
-import type { Directive } from "../config.ts";
+import { type Directive, memoryBytes } from "../config.ts";
 
 const INT_MAX = 0x7fffffff;
 
-/** `normal <hard> <soft> <soft seconds>`, the only class of clients there is. */
+/** `normal <hard> <soft> <soft seconds>`, the only class of clients there is: two memory values and a number. */
+function parseOutputLimit(text: string): readonly (number | undefined)[] {
+  const [, hard = "", soft = "", seconds = ""] = text.split(/ +/);
+  return [memoryBytes(hard), memoryBytes(soft), /^[0-9]+$/.test(seconds) ? Number(seconds) : undefined];
+}
+
 function checkOutputLimit(text: string): string | undefined {
   const words = text.split(/ +/);
   if (words.length % 4 !== 0) return "Wrong number of arguments in buffer limit configuration.";
-  if (words.length > 4 || words[0] !== "normal") return "Invalid client class specified in buffer limit configuration.";
-  const numbers = words.slice(1).every((word) => /^[0-9]{1,15}$/.test(word));
-  return numbers ? undefined : "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
+  if (words.length > 4 || words[0]!.toLowerCase() !== "normal") {
+    return "Invalid client class specified in buffer limit configuration.";
+  }
+  const fit = parseOutputLimit(text).every(Number.isSafeInteger);
+  return fit ? undefined : "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
 }
 
 export const SERVER_DIRECTIVES: readonly Directive[] = [
@@ -105,6 +112,7 @@ export const SERVER_DIRECTIVES: readonly Directive[] = [
     default: "normal 0 0 0",
     mutable: true,
     check: checkOutputLimit,
+    canonical: (text) => `normal ${parseOutputLimit(text).join(" ")}`,
     summary: "normal <hard bytes> <soft bytes> <seconds>: closes a client that leaves more replies unread; 0: never.",
   },
   {

@@ -4,7 +4,7 @@
  * and no transaction for a row; a full leaf costs as much redo as it has bytes.
  *
  * The tree is whole after every leaf: a crash leaves a prefix of the rows. Whoever loads into a folder says himself when it is
- * complete (restore). Rows must lie behind everything in the tree. A row is a leaf record (page.ts), its transaction id
+ * complete, as restore does. Rows must lie behind everything in the tree. A row is a leaf record (page.ts), its transaction id
  * and roll pointer included: 0, which every read view sees.
  */
 import { assert } from "../common/assert.ts";

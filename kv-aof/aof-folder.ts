@@ -3,7 +3,7 @@
  *
  * A file that no manifest names, and what becomes of it once all that the manifest names has been replayed:
  *
- *     temp-…                    was not finished                                                      removed
+ *     temp-appendonly.aof.…     was not finished                                                      removed
  *     a base                    renamed before the manifest was (A7d): the manifest's files have      removed
  *                               everything that it has
  *     an increment, empty       made before the manifest named it (A7a)                               removed
@@ -31,7 +31,7 @@ export function prepareFolder(disk: Disk, names: AofNames, lines: string[]): voi
   disk.makeDir(names.folder);
   disk.syncDir(""); // I8, whether or not it was there: a crash may have come between
   for (const name of disk.list(names.folder)) {
-    if (!isTemporary(name)) continue;
+    if (!isTemporary(names, name)) continue;
     disk.remove(pathOf(names, name));
     lines.push(`removed ${name}, which a crash had left`);
   }

@@ -25,10 +25,10 @@ import { crc32 } from "node:zlib";
 import { type Bytes, fromText, sliceBytes, toBuffer, toText } from "../common/bytes.ts";
 import type { Disk } from "../common/disk/disk.ts";
 import { CorruptFile } from "../common/errors.ts";
+import { TEMP_PREFIX } from "./directives.ts";
 import { hexadecimal } from "./seals.ts";
 
 const MANIFEST_BYTES_MAX = 64 * 1024 * 1024;
-const TEMP_PREFIX = "temp-";
 
 /** "b": base, "i": increment, "h": history. */
 type AofFileType = "b" | "i" | "h";
@@ -78,9 +78,9 @@ export function temporaryPath(names: AofNames, name: string): string {
   return `${names.folder}/${TEMP_PREFIX}${name}`;
 }
 
-/** A file that a crash left before its rename; never of use. */
-export function isTemporary(name: string): boolean {
-  return name.startsWith(TEMP_PREFIX);
+/** A file that a crash left before its rename; never of use. What else begins so is not ours. */
+export function isTemporary(names: AofNames, name: string): boolean {
+  return name.startsWith(`${TEMP_PREFIX}${names.base}.`);
 }
 
 /** Undefined when there is no manifest. */

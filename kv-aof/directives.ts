@@ -1,8 +1,18 @@
 /** The directives of kv-aof, with Redis's names and defaults (those of Redis 7.2's source). */
 import type { Directive } from "../common/config.ts";
 
+/**
+ * How the names of files begin that are not whole yet. `appendfilename` must not: one server would take the data of another
+ * for what a crash has left.
+ */
+export const TEMP_PREFIX = "temp-";
+
 function checkFileName(name: string): string | undefined {
   return /^[^/\\\0]+$/.test(name) && name !== "." && name !== ".." ? undefined : "must be a file name, not a path";
+}
+
+function checkBaseName(name: string): string | undefined {
+  return name.startsWith(TEMP_PREFIX) ? `must not begin with ${TEMP_PREFIX}` : checkFileName(name);
 }
 
 export const AOF_DIRECTIVES: readonly Directive[] = [
@@ -27,7 +37,7 @@ export const AOF_DIRECTIVES: readonly Directive[] = [
     kind: "text",
     default: "appendonly.aof",
     mutable: false,
-    check: checkFileName,
+    check: checkBaseName,
     summary: "Base of the names of the append-only files.",
   },
   {

@@ -255,6 +255,21 @@ t.test("the manifest", async (t) => {
   });
 });
 
+t.test("only our own temporary files are removed; data cannot have their names", async (t) => {
+  const disk = new MemoryDisk();
+  const told = (directives: Record<string, string>): string => new AofFixture(disk, directives).told.join("\n");
+  told({});
+  for (const name of ["temp-appendonly.aof.2.base.rdb", "temp-other.aof.1.incr.aof", "temp-notes"]) {
+    disk.open(`appendonlydir/${name}`, "create").close();
+  }
+  t.match(told({}), "removed temp-appendonly.aof.2.base.rdb, which a crash had left");
+  t.same(
+    disk.list("appendonlydir").filter((name) => name.startsWith("temp-")),
+    ["temp-notes", "temp-other.aof.1.incr.aof"],
+  );
+  t.throws(() => told({ appendfilename: "temp-other.aof" }), /must not begin with temp-/);
+});
+
 t.test(
   "the first start, with the power lost after any of its operations, leads to an empty server (A8, I8)",
   async (t) => {

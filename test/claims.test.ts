@@ -169,5 +169,11 @@ t.test("the table and the details", async (t) => {
     runClaims({ claim: ["Z1"] }, () => {}),
     /unknown claim 'Z1'/,
   );
+  await t.rejects(
+    runClaims({ claim: ["A8"], simulated: true, json: t.testdirName + "/none/x" }, () =>
+      t.fail("nothing is run before"),
+    ),
+    /cannot write .*: ENOENT/,
+  );
   t.equal(policyOf("aof", "no").name, "no");
 });

@@ -3,8 +3,8 @@
  * status 1 when an engine shows something else than was measured on the originals, where no improvement is stated; or, with
  * --originals, when an installed original does. Exit status 2: it cannot be observed here.
  */
-import { writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
+import { checkResultFile, writeResult } from "../crash-program/result-file.ts";
 import { recordingObstacle } from "../crash-program/strace.ts";
 import { fitted, terminalWidth } from "../crash-program/terminal-lines.ts";
 import { whyUnseen } from "../originals/unseen.ts";
@@ -31,6 +31,7 @@ export async function runClaims(options: ClaimsOptions, print: (line: string) =>
     print(`--originals: ${obstacle}`);
     return STATUS_CANNOT;
   }
+  checkResultFile(options.json);
   let judged: Judged[] = [];
   const startedAt = performance.now();
   for (const claim of chosen) judged.push(await judgeClaim(claim, { real: options.simulated !== true }));
@@ -43,7 +44,7 @@ export async function runClaims(options: ClaimsOptions, print: (line: string) =>
   const lines = [...tableLines(judged, width), "", ...judged.flatMap(detailLines)];
   for (const line of [...lines, `${summaryText(judged)}; ${seconds.toFixed(0)} s`])
     for (const part of fitted(line, width)) print(part);
-  if (options.json !== undefined) writeJson(options.json, judged, seconds);
+  writeResult(options.json, claimsJson(judged, seconds));
   return judged.some(({ deviations }) => deviations.length > 0) ? 1 : 0;
 }
 
@@ -177,14 +178,10 @@ function derived({ id }: Claim, { when }: Case): { readonly derived?: string } {
 }
 
 /** `version` changes when a field changes its meaning. */
-function writeJson(path: string, judged: readonly Judged[], seconds: number): void {
+function claimsJson(judged: readonly Judged[], seconds: number): string {
   const claims = judged.map(({ claim, cases, ...rest }) => {
     const { run: _run, ...row } = claim;
     return { ...row, ...rest, cases: cases.map(({ cell: _cell, ...one }) => ({ ...one, ...derived(claim, one) })) };
   });
-  try {
-    writeFileSync(path, `${JSON.stringify({ version: 1, seconds, claims }, null, 2)}\n`);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  return JSON.stringify({ version: 1, seconds, claims }, null, 2);
 }

@@ -6,7 +6,7 @@
  * record, or the check cannot be run; 3 the recording was rejected: replaying it does not give the real folder, or something
  * was not seen.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { modelOf } from "../lab/models/index.ts";
@@ -16,6 +16,7 @@ import { CrashCheck } from "./crash-check.ts";
 import { CrashPoints } from "./crash-points.ts";
 import { crashJson, crashLines } from "./crash-report.ts";
 import { runCrashes } from "./crash-run.ts";
+import { checkResultFile, onDisk, writeResult } from "./result-file.ts";
 import { recordingObstacle, rejectionOf, startRecording } from "./strace.ts";
 import { fitted, terminalWidth } from "./terminal-lines.ts";
 
@@ -56,8 +57,7 @@ async function crash(command: string, args: readonly string[], flags: CrashFlags
   const models = flags.model.split(",").map(modelOf);
   const folder = resolve(flags.dir);
   onDisk("make the folder", folder, () => mkdirSync(folder, { recursive: true }));
-  // Early, because all the work would be in vain; what is there stays until then.
-  if (flags.json !== undefined) onDisk("write", flags.json, () => appendFileSync(flags.json as string, ""));
+  checkResultFile(flags.json);
   const ignore = flags.ignore ?? [];
   const onOutput = flags.quiet === true ? () => {} : (text: string) => process.stdout.write(text);
   const recording = await startRecording({ command, args, folder, cwd: process.cwd(), ignore, onOutput }).done;
@@ -78,9 +78,7 @@ async function crash(command: string, args: readonly string[], flags: CrashFlags
     const run = await runCrashes(points, check, plan, new Progress(flags.states));
     const lines = crashLines(points, recording, run).flatMap((line) => fitted(line, terminalWidth()));
     process.stdout.write(`${lines.join("\n")}\n`);
-    if (flags.json !== undefined) {
-      writeText(flags.json, `${JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2)}\n`);
-    }
+    writeResult(flags.json, JSON.stringify(crashJson(points, recording, run, flags.seed), null, 2));
     return run.failed === 0 ? STATUS_PASSED : STATUS_FAILED;
   } finally {
     removeFolder(work);
@@ -96,18 +94,6 @@ async function mustRun(check: CrashCheck, points: CrashPoints): Promise<void> {
   const whole = { image: points.at(operations.length).disk.liveImage(), printed: printed.length };
   const { reason } = await check.run(whole, 0);
   if (NOT_RUN.test(reason)) throw new UsageError(`the check cannot be run: ${reason}`);
-}
-
-function writeText(path: string, text: string): void {
-  onDisk("write", path, () => writeFileSync(path, text));
-}
-
-function onDisk(what: string, path: string, action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    throw new UsageError(`cannot ${what} ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
 }
 
 const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [

@@ -7,8 +7,9 @@
  * Exit status: 0 every cell as measured, and whatever else was found explained; 1 not so; 2 this machine cannot record, or
  * nothing is installed.
  */
-import { writeFileSync } from "node:fs";
+import { checkResultFile, writeResult } from "../crash-program/result-file.ts";
 import { recordingObstacle } from "../crash-program/strace.ts";
+import { fitted, terminalWidth } from "../crash-program/terminal-lines.ts";
 import { modelOf } from "../lab/models/index.ts";
 import { POLICIES, type Policy } from "../policy.ts";
 import { Progress } from "../progress.ts";
@@ -68,7 +69,12 @@ const STATUS_CANNOT = 2;
 /** Restarting redis-server takes about 55 ms, mariadbd several times as long, the engines in this process nothing. */
 const STATES = { "redis-server": 80, mariadbd: 16, own: 60 } as const;
 
-export async function runOriginals(options: OriginalsOptions, print: (line: string) => void): Promise<number> {
+export async function runOriginals(options: OriginalsOptions, printLine: (line: string) => void): Promise<number> {
+  checkResultFile(options.json);
+  const width = terminalWidth();
+  const print = (text: string): void => {
+    for (const line of text.split("\n")) for (const part of fitted(line, width)) printLine(part);
+  };
   const obstacle = recordingObstacle();
   if (obstacle !== undefined) {
     print(`--originals: ${obstacle}`);
@@ -94,8 +100,7 @@ export async function runOriginals(options: OriginalsOptions, print: (line: stri
     seconds: (performance.now() - startedAt) / 1000,
   };
   print(verdictLine(result));
-  if (options.json !== undefined)
-    writeFileSync(options.json, `${JSON.stringify(originalsJson(result), bigintText, 2)}\n`);
+  writeResult(options.json, JSON.stringify(originalsJson(result), bigintText, 2));
   return isAsMeasured(result) ? 0 : 1;
 }
 

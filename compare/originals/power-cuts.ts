@@ -3,7 +3,7 @@
  * programs, N times each at a random moment, and looks whether each folder that is there after the next mount is one that
  * the models allow. Exit status 0: all are; 1: one is not; 2: this machine does not let us.
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -11,6 +11,7 @@ import { UsageError } from "../../common/errors.ts";
 import { CrashPoints, imageOfTree } from "../crash-program/crash-points.ts";
 import { FileTree } from "../crash-program/file-tree.ts";
 import type { Recording } from "../crash-program/recording.ts";
+import { checkResultFile, writeResult } from "../crash-program/result-file.ts";
 import { type Recorder, recordingObstacle, rejectionOfTree, startRecording } from "../crash-program/strace.ts";
 import { modelOf } from "../lab/models/index.ts";
 import { type EngineName, POLICIES } from "../policy.ts";
@@ -74,6 +75,7 @@ export async function runPowerCuts(options: PowerCutOptions, print: (line: strin
     print(`--power-cuts: ${obstacle}`);
     return STATUS_CANNOT;
   }
+  checkResultFile(options.json);
   const startedAt = performance.now();
   const random = new SeededRandom(options.seed);
   const subjects = await subjectsHere(options, print);
@@ -92,7 +94,7 @@ export async function runPowerCuts(options: PowerCutOptions, print: (line: strin
   for (const result of results) print(lineOf(result));
   const cuts = results.reduce((sum, result) => sum + result.cuts, 0);
   print(`${cuts} real power cuts in ${seconds.toFixed(0)} s, seed ${options.seed}`);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ seconds, results }, null, 2)}\n`);
+  writeResult(options.json, JSON.stringify({ seconds, results }, null, 2));
   return results.every(({ outside }) => Object.keys(outside).length === 0) ? 0 : 1;
 }
 

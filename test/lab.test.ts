@@ -12,6 +12,7 @@ import { FaultyDisk } from "../common/disk/faulty-disk.ts";
 import { MemoryDisk } from "../common/disk/memory-disk.ts";
 import { type DiskOperation, RecordingDisk } from "../common/disk/recording-disk.ts";
 import type { Host } from "../common/host.ts";
+import { freshFolder } from "../compare/lab/bases.ts";
 import { campaignHtml, campaignJunit } from "../compare/lab/campaign-files.ts";
 import { campaignText } from "../compare/lab/campaign-report.ts";
 import { CampaignState } from "../compare/lab/campaign-state.ts";
@@ -36,7 +37,7 @@ import { Subject } from "../compare/lab/subject.ts";
 import { canRun, scriptOf, WORKLOADS } from "../compare/lab/workloads.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
-import { POLICIES } from "../compare/policy.ts";
+import { POLICIES, policyOf } from "../compare/policy.ts";
 import { SeededRandom } from "../compare/random.ts";
 import { simulate } from "../compare/simulated-run.ts";
 
@@ -346,7 +347,7 @@ t.test("scripts that a user writes", async (t) => {
   const plan = planOf({ policy: parseRunName("wal:1/1:mix:1").policy, workload: "mix", seed: 1 }, script);
   const { finding, crashes } = hunt(plan, { models: PROMISED, limits: FEW, againOneIn: 20 });
   t.equal(finding, undefined);
-  t.ok(crashes > 500, `${crashes} crashes`);
+  t.ok(crashes > 400, `${crashes} crashes`);
 });
 
 t.test("a disk that fails at any call: what was acknowledged is there (I6)", async (t) => {
@@ -431,6 +432,21 @@ t.test("campaigns", async (t) => {
     t.match(page, /^<!doctype html>/);
     t.notMatch(page, /(src|href)=/, "nothing is loaded");
   });
+});
+
+t.test("how a run begins does not depend on which policy ran before", async (t) => {
+  const [strict, lazy] = [policyOf("wal", "1/1"), policyOf("wal", "0/0")];
+  t.not(freshFolder(strict, {}), freshFolder(lazy, {}), "each policy makes its own folder");
+  t.equal(freshFolder(strict, {}), freshFolder(strict, {}), "once");
+});
+
+t.test("the workload shrink makes kv-wal cut its file", async (t) => {
+  const { timeline, failure } = simulate(planOf(parseRunName("wal:1/1:shrink:1")));
+  t.equal(failure, undefined);
+  const isCut = timeline.some(
+    (event) => event.kind === "disk" && event.operation.kind === "truncate" && event.operation.path === "wal/space",
+  );
+  t.ok(isCut);
 });
 
 t.test("a slice of the campaign: every policy and workload keeps its promises", async (t) => {

@@ -9,9 +9,13 @@ import { Simulation } from "../simulator.ts";
 
 const made = new Map<string, MemoryDisk>();
 
-/** The folder that the engine makes; the same for the same directives. */
+/**
+ * The folder that the engine makes; the same for the same directives, those of the policy among them: whichever policy came first
+ * must not decide how the disks of the others begin.
+ */
 export function freshFolder(policy: Policy, directives: Directives): MemoryDisk {
-  const key = `${policy.engine} ${JSON.stringify(directives)}`;
+  const all = { ...policy.directives, ...directives };
+  const key = `${policy.engine} ${JSON.stringify(all)}`;
   let disk = made.get(key);
   if (disk === undefined) {
     disk = new MemoryDisk();
@@ -26,7 +30,7 @@ export function freshFolder(policy: Policy, directives: Directives): MemoryDisk 
         tracing: false,
         trace: () => {},
       },
-      configFor(policy.engine, { ...policy.directives, ...directives }),
+      configFor(policy.engine, all),
     );
     engine.recover();
     disk = MemoryDisk.of(disk.files());

@@ -81,7 +81,7 @@ export interface ChunkResult {
 /** Short workloads, and how many runs a chunk has of them: some seconds of work. */
 const SHORT: Readonly<Record<string, number>> = { sequences: 4 };
 /** Runs with so many events that only some of them are crashed. */
-const LONG: ReadonlySet<string> = new Set(["log-full"]);
+const LONG: ReadonlySet<string> = new Set(["log-full", "shrink"]);
 const LONG_ONE_IN = 12;
 /** An AOF is recovered in a fifth of the time. */
 const LIMITS: Readonly<Record<EngineName, EnumerationLimits>> = {

@@ -44,7 +44,7 @@ export function addLabOptions(command: Command): Command {
     )
     .option(
       "--workloads <list>",
-      "with --campaign: of sequences, bank, counters, append, mix, pauses, large, log-full",
+      "with --campaign: of sequences, bank, counters, append, mix, pauses, large, rewrite, interactive, log-full, shrink",
       list,
     )
     .option("--replay <what>", "find a violation again: a file, or a line as wal:1/1:mix:17 or …:17:sync-EIO@3")

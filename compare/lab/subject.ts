@@ -2,6 +2,7 @@
  * What is crashed and recovered: an engine under a policy, as a function from a disk to an outcome. A new engine is made for
  * every recovery; the same images, and images that differ only where recovery does not look, share one.
  */
+import type { Bytes } from "../../common/bytes.ts";
 import { type DiskOperation, RecordingDisk } from "../../common/disk/recording-disk.ts";
 import type { Engine } from "../../common/engine.ts";
 import { WalEngine } from "../../kv-wal/engine.ts";
@@ -46,6 +47,8 @@ const NOTHING: Cells = new Map();
 const LEAVES_MAX = 8000;
 /** A recovery that wrote more, because it made the folder, is run again when somebody asks what it did. */
 const WRITTEN_KEPT_MAX = 64 << 10;
+/** Longer values are kept once, however many outcomes have them. */
+const SHARED_FROM = 1000;
 /** Images whose outcomes are known without asking the tree. */
 const KNOWN_MAX = 50_000;
 
@@ -68,6 +71,7 @@ export class Subject {
   readonly #isExpected: (error: unknown) => error is Error;
   readonly #pool = new PagePool();
   #tree = new OutcomeTree<Learned>();
+  readonly #values = new Map<Bytes, Bytes>();
   /** Images that were asked about, by their digests: most come again, from other moments and models. */
   readonly #known = new Map<number, Known>();
   /** The images of the tree's answers: page ids of another store mean something else. */
@@ -96,6 +100,7 @@ export class Subject {
       this.#store = image.store;
       this.#tree = new OutcomeTree();
       this.#known.clear();
+      this.#values.clear();
     }
     const known = this.#known.get(image.digest);
     if (known !== undefined && (known.image === image || known.image.isSame(image))) return known.learned;
@@ -126,7 +131,7 @@ export class Subject {
     try {
       const recovered = recoverEngine(this.plan, recorded, simulation);
       const { engine, config, lines } = recovered;
-      const cells = dumpCells(engine);
+      const cells = this.#shared(dumpCells(engine));
       const check = this.#check;
       const isChecked = check !== undefined && image.digest % check.oneIn === 0;
       if (isChecked) this.checked++;
@@ -138,5 +143,15 @@ export class Subject {
       const outcome = { refused: error.message, cells: NOTHING, lines: [], problems: [] };
       return { outcome, operations, questions };
     }
+  }
+
+  #shared(cells: Cells): Cells {
+    const shared = new Map<Bytes, Bytes>();
+    for (const [cell, value] of cells) {
+      const known = value.length < SHARED_FROM ? value : this.#values.get(value);
+      if (known === undefined) this.#values.set(value, value);
+      shared.set(cell, known ?? value);
+    }
+    return shared;
   }
 }

@@ -13,6 +13,7 @@
  *     rewrite      everything, and BGREWRITEAOF in the middle, again and again (kv-aof)
  *     interactive  BEGIN … SAVEPOINT … COMMIT or ROLLBACK of several clients, command by command (kv-wal)
  *     log-full     more redo than the ring holds: kv-wal must write pages and move the checkpoint to go on
+ *     shrink       large values go, and some time passes: kv-wal moves pages and cuts its file, kv-aof rewrites
  */
 import type { Bytes } from "../../common/bytes.ts";
 import { UsageError } from "../../common/errors.ts";
@@ -111,6 +112,33 @@ function interactive(random: SeededRandom, client: number, index: number): Plann
   return { kind: "interactive", commands };
 }
 
+const LARGE_VALUES = 5;
+/** All but one of them are more than kv-wal gives back at least, and more pages than its smallest pool has. */
+const LARGE_BYTES = 400_000;
+
+/** Large values, and a little among them; all but one go, in one way or another; time for idle work; one comes again. */
+function shrinking(seed: number): Planned[] {
+  const random = new SeededRandom(seed);
+  const kept = random.below(LARGE_VALUES);
+  const slots = Array.from({ length: LARGE_VALUES }, (_, slot) => slot);
+  const others = slots.filter((slot) => slot !== kept);
+  const large = (slot: number, text: string): Planned =>
+    write("SET", `c0:s${slot}`, text.padEnd(LARGE_BYTES - random.below(100_000), "S"));
+  const small = (slot: number): Planned =>
+    write("HSET", "c0:h", `f${slot}`, `${slot}=`.padEnd(random.below(3000), "h"));
+  const without = (slot: number): Planned =>
+    random.oneIn(2) ? write("DEL", `c0:s${slot}`) : write("SET", `c0:s${slot}`, `${slot}`);
+  const pausing = (): Planned => ({ ...write("INCR", "c0:n"), afterMs: 100 + random.below(300) });
+  return [
+    ...slots.flatMap((slot) => [large(slot, `${slot}=`), small(slot)]),
+    ...others.map(without),
+    // What runs while pages are moved and the file is cut.
+    ...Array.from({ length: 5 }, pausing),
+    large(others[0] ?? 0, "again="),
+    pausing(),
+  ];
+}
+
 const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
   sequences: sequence,
   bank(seed) {
@@ -165,6 +193,7 @@ const MAKERS: Readonly<Record<string, (seed: number) => Script>> = {
       write("SET", `${ownPrefix(client)}s${random.below(8)}`, `${client}.${index}=`.padEnd(7000, "F"));
     return { name: "log-full", clients: clientsOf(2, 24, next), bank: false };
   },
+  shrink: (seed) => ({ name: "shrink", clients: [shrinking(seed)], bank: false }),
 };
 
 export const WORKLOADS: readonly string[] = Object.keys(MAKERS);

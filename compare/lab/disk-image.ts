@@ -121,7 +121,7 @@ export class FileDraft {
   #page(index: number): Uint8Array {
     let bytes = this.#own.get(index);
     if (bytes === undefined) {
-      bytes = (this.#pages[index] as Page).bytes.slice();
+      bytes = this.#store.copyOf(this.#pages[index] as Page);
       this.#own.set(index, bytes);
     }
     return bytes;

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import { type CompareOptions, choosePolicies } from "../compare.ts";
+import { checkResultFile, onDisk } from "../crash-program/result-file.ts";
 import type { Style } from "../table.ts";
 import { runCampaign } from "./campaign.ts";
 import { DEFAULT_MODELS } from "./campaign-defaults.ts";
@@ -44,12 +45,7 @@ function styleOf(): Style {
 }
 
 function writeTo(path: string | undefined, text: () => string): void {
-  if (path === undefined) return;
-  try {
-    writeFileSync(path, text());
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  if (path !== undefined) onDisk("write", path, () => writeFileSync(path, text()));
 }
 
 /** Does what the flags ask for. Returns the exit status. */
@@ -60,6 +56,8 @@ export function runLab(options: LabOptions): Promise<number> {
 /** Runs or goes on with a campaign, or merges those in files. */
 async function runReportedCampaign(options: LabOptions): Promise<number> {
   const { campaign: states = 0, merge, seed = 1 } = options;
+  const { state: stateFile, json, html, junit, save } = options;
+  for (const path of [stateFile && `${stateFile}.new`, json, html, junit, save]) checkResultFile(path);
   const policies = choosePolicies(options);
   const state =
     merge === undefined
@@ -74,10 +72,10 @@ async function runReportedCampaign(options: LabOptions): Promise<number> {
       : mergeStates(merge);
   process.stdout.write(`${campaignText(state, styleOf())}\n`);
   const [first] = state.findings;
-  if (first !== undefined) await showFinding(replayRun(first.run), options.save);
-  writeTo(options.json, () => `${JSON.stringify(campaignJson(state), null, 1)}\n`);
-  writeTo(options.html, () => campaignHtml(state));
-  writeTo(options.junit, () => campaignJunit(state));
+  if (first !== undefined) await showFinding(replayRun(first.run), save);
+  writeTo(json, () => `${JSON.stringify(campaignJson(state), null, 1)}\n`);
+  writeTo(html, () => campaignHtml(state));
+  writeTo(junit, () => campaignJunit(state));
   return isCampaignBroken(state) ? 1 : 0;
 }
 

@@ -13,6 +13,7 @@ import { CorruptFile, DiskFailure, UsageError } from "../common/errors.ts";
 import { benchCommand } from "./bench/bench-command.ts";
 import type { ClaimsOptions } from "./claims/run-claims.ts";
 import type { CompareOptions } from "./compare.ts";
+import { refuseIgnoredFlags } from "./compare-modes.ts";
 import { crashCommand } from "./crash-program/crash-command.ts";
 import { positiveInteger } from "./flag-values.ts";
 import { aofCommand, walCommand } from "./inspect-commands.ts";
@@ -68,7 +69,8 @@ function compareCommand(): Command {
     )
     .option("--states <n>", "with --originals: folders that each server is restarted on", positiveInteger)
     .option("--model <list>", "with --originals: persistence models", "kill,dropped,ext4-like")
-    .action(async (flags: CompareFlags) => {
+    .action(async (flags: CompareFlags, command: Command) => {
+      refuseIgnoredFlags(command);
       if (isLab(flags)) {
         const { runLab } = await import("./lab/run-lab.ts");
         process.exitCode = await runLab(flags);

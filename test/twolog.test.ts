@@ -32,6 +32,10 @@ t.test("a wrong command line is refused in a line, with status 2 and no stack", 
     ["server", "--nope", "1"],
     ["server", "--engine", "b-tree"],
     ["bench", "--rounds", "0"],
+    ["compare", "--html", "page.html"],
+    ["compare", "--orders", "--campaign", "100"],
+    ["compare", "--claims", "--states", "3"],
+    ["compare", "--claims", "--originals", "--shard", "1/2"],
     ["trace"],
   ]) {
     const { status, stdout, stderr } = twolog(...args);

@@ -33,7 +33,7 @@ const roots = "^common/(bytes|assert|errors)\\.ts$";
 const COMMAND_LINE =
   "^compare/(twolog|(lab/lab|server|inspect|backup)-(command|commands|options))\\.ts$" +
   "|^compare/(bench/bench|crash-program/crash)-command\\.ts$" +
-  "|^compare/(flag-values|bench/choices|lab/campaign-defaults)\\.ts$" +
+  "|^compare/(flag-values|compare-modes|bench/choices|lab/campaign-defaults)\\.ts$" +
   "|^(common/server|kv-aof|kv-wal)/directives\\.ts$";
 
 const forbidden: IRegularForbiddenRuleType[] = [

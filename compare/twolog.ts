@@ -4,8 +4,8 @@
  * it runs: a server that has loaded ioredis as well spends a third more processor time on a command (measured: pipelined
  * SETs on kv-aof, 1.2 → 1.7 µs).
  *
- * Exit status: 0 done; 1 an engine broke a promise, a check found damage, or the command could not be done (one line on
- * standard error says why); 2 the command line was wrong.
+ * Exit status: 0 done; 1 an engine broke a promise, a check found damage, or a disk or program failed; 2 the command line was wrong,
+ * or what it asks for is not there. One line on standard error says why.
  */
 import { readFileSync } from "node:fs";
 import { Command, type CommanderError, Option } from "commander";
@@ -169,5 +169,5 @@ try {
   await twolog.parseAsync(process.argv.map(folded));
 } catch (error) {
   process.stderr.write(`twolog: ${isExpected(error) ? error.message : (error as Error).stack}\n`);
-  process.exitCode = STATUS_FAILED;
+  process.exitCode = error instanceof UsageError ? STATUS_USAGE : STATUS_FAILED;
 }

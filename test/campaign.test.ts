@@ -69,7 +69,7 @@ t.test("a campaign that is killed twice and gone on with ends as one that was no
   t.equal(twolog(...limited, "--workers", "1", "--json", whole).status, 0);
   t.same(lasting(resultIn(resumed)), lasting(resultIn(whole)), "whatever the kills, and however many the workers");
   t.ok(resultIn(whole).distinctStates >= enough);
-  t.match(twolog(...limited, "--seed", "5", "--state", state), { status: 1, stderr: /belongs to another campaign/ });
+  t.match(twolog(...limited, "--seed", "5", "--state", state), { status: 2, stderr: /belongs to another campaign/ });
 });
 
 t.test("several machines: shards and ranges of seeds merge, and nothing counts twice", async (t) => {
@@ -103,7 +103,7 @@ t.test("several machines: shards and ranges of seeds merge, and nothing counts t
   t.same(all["seeds"], [4, 1000]);
   const [first = "", second = ""] = files;
   t.match(twolog("compare", "--merge", first, second, first), {
-    status: 1,
+    status: 2,
     stderr: /both campaigns have run wal:2\/1:/,
   });
 });

@@ -20,7 +20,7 @@ t.test("twolog compare prints a table and writes JSON", async (t) => {
   const result = JSON.parse(readFileSync(json, "utf8"));
   t.match(result, { version: 1, seed: 5, policies: [{ engine: "aof", name: "always" }] });
   t.ok(result.rows.every((row: { promised: boolean }) => row.promised));
-  t.match(twolog("compare", "--policy", "sometimes"), { status: 1, stderr: /sometimes/ });
+  t.match(twolog("compare", "--policy", "sometimes"), { status: 2, stderr: /sometimes/ });
 });
 
 t.test("twolog trace shows the steps of both engines in order", async (t) => {

@@ -77,7 +77,7 @@ t.test("what cannot be done is said in a line, with status 1", (t) => {
   ];
   for (const [args, message] of cases) {
     const { status, stderr } = twolog(...args);
-    t.equal(status, 1, args.join(" "));
+    t.equal(status, 2, args.join(" "));
     t.match(stderr, message);
     t.notMatch(stderr, /\n\s+at /);
   }

@@ -183,8 +183,8 @@ t.test("the program: text, JSON, exit status, and what it does not understand", 
   t.match(wal("inspect", "page", "1", directory), { status: 0, stdout: /tail +"greeting"/ });
   const items = JSON.parse(wal("inspect", "--json", "redo", directory).stdout);
   t.match(items.at(-1).title, /end of the log at LSN \d+/);
-  t.match(wal("inspect", "everything", directory), { status: 1, stderr: /inspect what\? / });
-  t.match(wal("inspect", "pool"), { status: 1, stderr: /--port N asks a running server/ });
+  t.match(wal("inspect", "everything", directory), { status: 2, stderr: /inspect what\? / });
+  t.match(wal("inspect", "pool"), { status: 2, stderr: /--port N asks a running server/ });
   t.throws(() => inspect(folder, "page one"), UsageError);
 
   const space = readFileSync(join(directory, "wal/space"));

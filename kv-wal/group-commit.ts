@@ -28,8 +28,6 @@ import type { Transaction, TransactionStates } from "./transaction-states.ts";
 import { type CommitSteps, commitGroup, type Group, type Settled } from "./write-path.ts";
 
 const FLUSH_EVERY_MS = 1000;
-/** Room for the binlog events of an interactive transaction; it grows. */
-const EVENTS_BYTES_INITIAL = 1024;
 
 /**
  * A group with so many bytes of binlog events does not wait for the end of the turn: what has just been made is still in the
@@ -127,7 +125,7 @@ export class GroupCommit implements CommitSteps {
 
   /** For the binlog events of a transaction of many commands. */
   newEvents(): TransactionEvents {
-    return new TransactionEvents(this.#policy, EVENTS_BYTES_INITIAL);
+    return new TransactionEvents(this.#policy);
   }
 
   stage(transaction: Transaction, events: TransactionEvents, seconds: number): void {

@@ -35,7 +35,7 @@ import { Redo, redoLength, redoType } from "./redo-records.ts";
 import type { RedoRing } from "./redo-ring.ts";
 
 /** Read at once: little at first, because most logs are short, then four times as much each time. */
-const CHUNK_BYTES_MIN = 16 << 10;
+const CHUNK_BYTES_MIN = 4 << 10;
 const CHUNK_BYTES_MAX = 1 << 20;
 /** Blocks behind the end that are looked at one by one. */
 const LOOKED_AT_BLOCKS = 64;

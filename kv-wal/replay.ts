@@ -22,8 +22,8 @@ import type { Storage } from "./storage.ts";
 
 /** Log bytes gathered before they are applied. */
 const BATCH_BYTES_MAX = 16 << 20;
-const BATCH_BYTES_INITIAL = 8 << 10;
-const RECORDS_INITIAL = 128;
+const BATCH_BYTES_INITIAL = 4 << 10;
+const RECORDS_INITIAL = 64;
 const NONE = -1;
 
 /** Records of many mini-transactions, found by page. */

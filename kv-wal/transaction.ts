@@ -62,6 +62,9 @@ export class InteractiveUndo {
   changes = 0;
 }
 
+/** A row on its way into the tree. */
+const RECORD = Buffer.alloc(RECORD_BYTES_MAX);
+
 export class Transactions {
   readonly #host: Host;
   readonly #pool: BufferPool;
@@ -72,7 +75,6 @@ export class Transactions {
   readonly #undo: UndoLog;
   readonly #views: ReadViews;
   readonly #versions: RowVersions;
-  readonly #record = Buffer.alloc(RECORD_BYTES_MAX);
   /** The running transaction; 0: none has begun. */
   #id = 0;
   #headerPointer = 0;
@@ -194,10 +196,9 @@ export class Transactions {
     writeKey(this.#mini.buffer, at + UNDO_BODY_AT, hi, mid, low, tail);
     this.#mini.apply();
     if (this.#host.tracing) this.#traceChange("undo");
-    const record = this.#record;
-    const valueAt = writeKey(record, 0, hi, mid, low, tail);
-    const length = this.#finishRecord(record, valueAt, flags, head, rest);
-    tree.insert(record, length);
+    const valueAt = writeKey(RECORD, 0, hi, mid, low, tail);
+    const length = this.#finishRecord(RECORD, valueAt, flags, head, rest);
+    tree.insert(RECORD, length);
     countRow(this.#header, hi, mid, 1);
     if (this.#host.tracing) this.#traceChange("row");
     this.#mini.commit();
@@ -234,9 +235,9 @@ export class Transactions {
   #replace(record: number, flags: number, head: Bytes, rest: Bytes): void {
     const arena = this.#arena;
     const keyBytes = arena.valueAt(record) - RECORD_SYSTEM_BYTES - record;
-    copyBytes(arena.bytes, record, this.#record, 0, keyBytes);
-    const size = this.#finishRecord(this.#record, keyBytes, flags, head, rest);
-    this.#tree.replace(this.#record, size);
+    copyBytes(arena.bytes, record, RECORD, 0, keyBytes);
+    const size = this.#finishRecord(RECORD, keyBytes, flags, head, rest);
+    this.#tree.replace(RECORD, size);
   }
 
   /** Makes a row with a delete mark a row again. Its chain, if it has one, is freed with the version that was deleted. */

@@ -42,7 +42,7 @@ import { TABLES, type Table } from "./schema.ts";
 export const ROWS_EVENT_BYTES_MAX = 8192;
 /** From this size on, events go on in another chunk instead of one that is twice as large. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
-const BYTES_INITIAL = 8 * 1024;
+const BYTES_INITIAL = 1024;
 /** Room that a chunk has beyond what made it grow. */
 const BYTES_SPARE = 64 * 1024;
 
@@ -97,9 +97,9 @@ export class TransactionEvents {
   /** It would have become larger than `cacheBytesMax`; what came then is not in it. */
   overflowed = false;
 
-  constructor(limits: EventLimits, bytes = BYTES_INITIAL) {
+  constructor(limits: EventLimits) {
     this.#limits = limits;
-    this.#buffer = Buffer.allocUnsafeSlow(bytes);
+    this.#buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
     this.#view = viewOf(this.#buffer);
   }
 

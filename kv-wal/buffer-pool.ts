@@ -76,8 +76,8 @@ export class BufferPool {
   #writer: PageWriter | undefined;
   /** Which page leaves next. */
   readonly lru: LruList;
-  /** Until recovery has ended: pages that were never written come as empty ones. */
-  acceptAbsent = false;
+  /** During recovery: redo makes the page anew; what the file has of it, never written or half cut off, does not matter. */
+  isMadeAnew = false;
   /** Recovery by force: pages that know more than the log are served. */
   acceptNewer = false;
   dirtyCount = 0;
@@ -308,10 +308,11 @@ export class BufferPool {
     const frame = this.#takeFree();
     const base = frame * PAGE_SIZE;
     const state = this.#space.read(page, this.arena, base);
-    if (state === "damaged" || (state === "absent" && !this.acceptAbsent)) {
+    if (state !== "whole" && !this.isMadeAnew) {
       this.#free.push(frame);
       throw this.#space.damaged(page);
     }
+    if (state === "damaged") this.arena.bytes.fill(0, base, base + PAGE_SIZE);
     const lsn = this.arena.lsnOf(base);
     if (state === "whole" && this.#isTooNew(lsn)) {
       this.#free.push(frame);

@@ -9,7 +9,9 @@
  *
  * Invariants: A1 a record is applied to a page whose LSN is smaller than the end of its mini-transaction, in the order of the
  * log (redo-records.ts R2): replaying twice is replaying once (I7). A2 a page that is not in the file is first made, then
- * changed. A3 pages changed by a batch count as dirty since the batch's first byte, so the dirty list stays in order.
+ * changed; so is one that is damaged there, if redo makes it: the end of the file that was cut off comes back in parts when that
+ * was not synced (free-space.ts S3), and a page made there since need not have been written. A3 pages changed by a batch count
+ * as dirty since the batch's first byte, so the dirty list stays in order.
  */
 import { wordsOf } from "./bytes-view.ts";
 import type { Checkpoint } from "./checkpoint-slot.ts";
@@ -228,14 +230,14 @@ export class Replay {
   #frameOf(page: number, record: number): number {
     const { pool, space } = this.#storage;
     if (space.damagedPages.has(page)) return NONE;
-    pool.acceptAbsent = record === Redo.INIT; // A2
+    pool.isMadeAnew = record === Redo.INIT; // A2
     try {
       return pool.fetch(page);
     } catch (error) {
       if (!space.damagedPages.has(page) || this.#force < Force.IGNORE_CORRUPT_PAGES) throw error;
       return NONE;
     } finally {
-      pool.acceptAbsent = false;
+      pool.isMadeAnew = false;
     }
   }
 

@@ -275,6 +275,28 @@ t.test(
   },
 );
 
+t.test(
+  "a page that redo makes anew may be anything in the file: what an end that was cut off has left there",
+  async (t) => {
+    const disk = new MemoryDisk();
+    const engine = openWal(disk);
+    const { strings } = engine.keyspace.databases[0]!;
+    const written = disk.open("wal/space", "read").size() / PAGE_SIZE;
+    for (let n = 0; n < 40; n++) change(engine, () => strings.set(`key ${n}`, `${n} `.repeat(1500), NO_EXPIRY));
+    engine.storage.redo.flushNow();
+    const { pages } = engine.storage.header;
+    t.equal(disk.open("wal/space", "read").size() / PAGE_SIZE, written, "no page was written since");
+    t.ok(pages > written + 5);
+    const space = disk.open("wal/space", "update");
+    for (let page = written; page < pages + 3; page++)
+      space.write(page * PAGE_SIZE + 512, Buffer.alloc(8000, "old page"));
+    t.same(checkFolder(disk.clone()), []);
+    const again = openWal(disk.clone());
+    t.equal(read(again), read(engine));
+    await again.close();
+  },
+);
+
 t.test("pages of the undo log that go round in a circle, each with a right checksum, are refused", async (t) => {
   const disk = new MemoryDisk();
   const engine = openWal(disk);

@@ -5,7 +5,8 @@
  *                binlog's index and every event of every file
  *     recovery   in memory over the folder (overlay-disk.ts), passing over damaged pages; each is a problem
  *     space      the whole tablespace that recovery leaves (check.ts)
- *     pages      the checksum of every page, whether something refers to it or not
+ *     pages      the checksum of every page, whether something refers to it or not; but for those that redo makes anew, and what
+ *                is left of an end that was cut off
  *
  * Memory: pages that recovery changes, and the pool. A folder that a server has open changes meanwhile: copy it first, or
  * stop the server.
@@ -71,7 +72,7 @@ export function checkFolder(disk: Disk): Problem[] {
     check.run();
     check.found.forEach(tell);
   }
-  checkPages(overlay, storage, tell);
+  checkPages(overlay, storage, recovered === true, tell);
   storage.close();
   overlay.close();
   return problems;
@@ -86,13 +87,18 @@ export function recoverOver(disk: Disk): void {
 }
 
 /** Every page of the file; after a recovery that was refused, too: torn pages have been repaired as far as they can be. */
-function checkPages(disk: Disk, storage: Storage, tell: (problem: Problem) => void): void {
+function checkPages(disk: Disk, storage: Storage, recovered: boolean, tell: (problem: Problem) => void): void {
   if (!disk.exists(SPACE_PATH)) {
     tell({ path: SPACE_PATH, offset: 0, reason: "is missing" });
     return;
   }
-  storage.space.open(disk);
-  for (let page = 0; page < storage.space.pages; page++) {
-    if (storage.space.stateOf(page) === "damaged") tell(pageProblem(page, `page ${page} is damaged (checksum)`));
+  const { pool, space, header } = storage;
+  space.open(disk);
+  const inPool = new Set<number>();
+  if (recovered) pool.each((frame) => inPool.add(pool.pageIn(frame)));
+  const end = recovered ? Math.min(space.pages, header.pages) : space.pages;
+  for (let page = 0; page < end; page++) {
+    if (!inPool.has(page) && space.stateOf(page) === "damaged")
+      tell(pageProblem(page, `page ${page} is damaged (checksum)`));
   }
 }

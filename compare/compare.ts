@@ -2,7 +2,6 @@
  * `twolog compare`: crashes both engines under every policy, and prints what survived and why (survey.ts has the
  * experiments, table.ts the output). Exit status 0: every promise was kept; 1: one was broken, or a server refused to start.
  */
-import { writeFileSync } from "node:fs";
 import { UsageError } from "../common/errors.ts";
 import type { StepName } from "../common/steps.ts";
 import { STEPS } from "../common/steps.ts";
@@ -10,6 +9,7 @@ import { type KillMoment, runKill } from "./kill.ts";
 import { type CrashKind, type EngineName, POLICIES, type Policy } from "./policy.ts";
 import { Progress } from "./progress.ts";
 import { SeededRandom } from "./random.ts";
+import { writeResult } from "./result-file.ts";
 import { simulate } from "./simulated-run.ts";
 import {
   ANY_OPERATION,
@@ -35,6 +35,7 @@ import {
   TORN_WRITE,
 } from "./survey.ts";
 import { summaryText, tableText } from "./table.ts";
+import { terminalWidth } from "./terminal-lines.ts";
 
 export interface CompareOptions {
   /** Chosen by the clock when left out; always printed. */
@@ -67,7 +68,7 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   const { rows } = comparison;
 
   const color = process.stdout.isTTY === true && !process.env["NO_COLOR"];
-  const style = { color, width: process.stdout.isTTY === true ? process.stdout.columns : undefined };
+  const style = { color, width: terminalWidth() };
   const broken = rows.filter(isBroken);
   process.stdout.write(`${tableText(policies, rows, style)}\n\n${summaryText(policies, rows, style)}\n\n`);
   const crashes = rows.reduce((sum, row) => sum + row.crashes, 0);
@@ -101,11 +102,7 @@ function writeJson(
     return { ...row, promised: !isBroken(row), reason: reasonOf(row, policy) };
   });
   const result = { version: 1, seed, seconds, policies, rows: described };
-  try {
-    writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  writeResult(path, JSON.stringify(result, null, 2));
 }
 
 interface KillTask {

@@ -14,6 +14,7 @@ import { configFor, createEngine } from "./engines.ts";
 import { encodeCommand, ReplyReadingTransport, serverOf } from "./in-process.ts";
 import { type EngineName, type Policy, policyOf } from "./policy.ts";
 import { makeFolder, removeFolder } from "./server-process.ts";
+import { terminalWidth } from "./terminal-lines.ts";
 
 export interface TraceOptions {
   /** Print the events as JSON instead. */
@@ -183,7 +184,7 @@ function render(traces: readonly EngineTrace[]): string {
   const columns = traces.map(columnOf);
   const width = Math.max(...(columns[0] ?? []).map((line) => line.length));
   const other = Math.max(...(columns[1] ?? []).map((line) => line.length));
-  const room = process.stdout.isTTY === true ? process.stdout.columns : 160;
+  const room = terminalWidth() ?? 160;
   if (width + 3 + other > room) return columns.map((column) => column.join("\n")).join("\n\n");
   const height = Math.max(...columns.map((column) => column.length));
   const [left = [], right = []] = columns;

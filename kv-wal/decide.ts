@@ -111,7 +111,6 @@ function countOf(transactions: readonly Transaction[], what: string): string {
 
 function scanUndo(storage: Storage): UndoScan {
   const unfinished: Unfinished[] = [];
-  // The records of the last transactions may have been purged.
   const committed = new Set<number>();
   let lastCommitted = 0;
   const { bytes } = storage.pool.arena;

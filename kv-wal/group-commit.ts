@@ -35,7 +35,7 @@ const FLUSH_EVERY_MS = 1000;
  */
 const EARLY_GROUP_BYTES = 64 * 1024;
 
-/** Undo pages purged behind one group. */
+/** What purge does behind one group (purge.ts). */
 const PURGED_PER_GROUP = 64;
 
 export class GroupCommit implements CommitSteps {

@@ -11,10 +11,10 @@ import { CELLS, type Cell, outcomeText } from "../compare/claims/measured.ts";
 import { killedCases } from "../compare/claims/real-kill.ts";
 import { detailLines, runClaims, tableLines } from "../compare/claims/run-claims.ts";
 import { answerOf, Stage } from "../compare/claims/stage.ts";
-import { fitted } from "../compare/crash-program/terminal-lines.ts";
 import { createBinlogNotSynced } from "../compare/orders/binlog-not-synced.ts";
 import { createReplyBeforeFsync } from "../compare/orders/reply-before-fsync.ts";
 import { policyOf } from "../compare/policy.ts";
+import { fitted } from "../compare/terminal-lines.ts";
 
 const SIMULATED = { real: false };
 /** These take seconds each, or measure the machine: the command runs them. */

@@ -11,10 +11,10 @@ import { Interpreter } from "../compare/crash-program/interpreter.ts";
 import { operationText } from "../compare/crash-program/recording.ts";
 import { rejectionOf, startRecording } from "../compare/crash-program/strace.ts";
 import { bytesOf, type StraceEvent, StraceReader, splitArguments } from "../compare/crash-program/strace-lines.ts";
-import { fitted } from "../compare/crash-program/terminal-lines.ts";
 import { DiskImage, type FileImage, imageOf } from "../compare/lab/disk-image.ts";
 import { modelOf } from "../compare/lab/models/index.ts";
 import { misfit } from "../compare/originals/membership.ts";
+import { fitted } from "../compare/terminal-lines.ts";
 import { type Ended, PLAIN_ENV, twologIn } from "./support/program.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../compare/examples", import.meta.url));

@@ -4,7 +4,7 @@
  * On a shared machine a figure alone means nothing, so all servers are up at once, every round asks each of them the same
  * thing in rotating order, and what is reported is the median over the rounds of the ratio within one round.
  */
-import { writeFileSync } from "node:fs";
+import { writeResult } from "../result-file.ts";
 import type { BenchPolicy, LoadTest } from "./choices.ts";
 import { isInstalled, type Load, type LoadGenerator, ownClient, redisBenchmark } from "./load.ts";
 import { median } from "./median.ts";
@@ -55,7 +55,7 @@ export async function runBench(options: BenchOptions, print: (line: string) => v
   } finally {
     await Promise.all(peers.map((peer) => peer.stop()));
   }
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ options, rows }, undefined, 2)}\n`);
+  writeResult(options.json, JSON.stringify({ options, rows }, undefined, 2));
   return 0;
 }
 

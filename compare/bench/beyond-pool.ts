@@ -3,8 +3,10 @@
  * keys drawn evenly (nearly every one a page that is not there) and skewed (Zipf, as YCSB draws them: few keys are most of
  * the traffic), and how much memory the server took beyond its pool.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { writeResult } from "../result-file.ts";
 import { type KeyChoice, type Load, ownClient } from "./load.ts";
 import { type StartedProgram, startWal } from "./peers.ts";
 
@@ -62,7 +64,7 @@ export async function runBeyondPool(options: BeyondPoolOptions, print: (line: st
   } finally {
     await server.stop();
   }
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ options, rows }, undefined, 2)}\n`);
+  writeResult(options.json, JSON.stringify({ options, rows }, undefined, 2));
   return 0;
 }
 

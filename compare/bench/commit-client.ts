@@ -1,7 +1,7 @@
 /**
  * The client side of the commit benchmark, a process of its own: `writers` connections with `inFlight` loops each, of which
- * every one upserts a random key, waits until that is durable, and goes on. Prints one line of JSON. Its own processor time is reported, so that everybody sees
- * whether it was the client that could not go faster.
+ * every one upserts a random key, waits until that is durable, and goes on. Prints one line of JSON. Its own processor time
+ * is reported, so that everybody sees whether it was the client that could not go faster.
  */
 import { type EmbeddedName, embedded, openMariadb, openRedis, type Upserts } from "./upserts.ts";
 

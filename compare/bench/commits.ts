@@ -11,11 +11,12 @@
  * is that of two figures of the same round, and the median over the rounds is reported. All clients are the same kind of
  * program (commit-client.ts), and their own processor time is in the table: a client near 100 % is what was measured.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { mariadbVersion } from "../originals/mariadb.ts";
+import { writeResult } from "../result-file.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
 import type { CommitPeer } from "./choices.ts";
 import type { ClientPlan, ClientResult } from "./commit-client.ts";
@@ -36,12 +37,12 @@ export interface CommitOptions {
   readonly json?: string;
 }
 
-interface Contestant {
+type Load = Pick<ClientPlan, "writers" | "inFlight">;
+
+interface Contestant extends Load {
   readonly name: string;
   readonly settings: string;
   readonly target: ClientPlan["target"];
-  readonly writers: number;
-  readonly inFlight: number;
   readonly port: number;
   readonly folder: string;
   readonly results: ClientResult[];
@@ -49,11 +50,9 @@ interface Contestant {
 }
 
 /** One line of the result: the medians over the rounds. */
-export interface CommitRow extends ClientResult {
+export interface CommitRow extends ClientResult, Load {
   readonly name: string;
   readonly settings: string;
-  readonly writers: number;
-  readonly inFlight: number;
   /** How often kv-wal with as many writers, and as much in flight, does what this one does once. */
   readonly ratio: number;
 }
@@ -90,7 +89,7 @@ export async function runCommitBench(options: CommitOptions, print: (line: strin
   }
   const rows = contestants.map((contestant) => rowOf(contestant, contestants));
   printRows(rows, print);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ options, rows }, undefined, 2)}\n`);
+  writeResult(options.json, JSON.stringify({ options, rows }, undefined, 2));
   return 0;
 }
 
@@ -129,12 +128,17 @@ async function addPeer(
 /** kv-wal with the load of each of the others; one server, which is asked by one client at a time. */
 async function addWal(contestants: Contestant[], options: CommitOptions): Promise<void> {
   const server = await startWal(WAL);
-  const loads = options.pipelines.map((inFlight) => ({ writers: options.connections, inFlight }));
-  if (contestants.some(({ writers }) => writers === 1)) loads.push({ writers: 1, inFlight: 1 });
-  for (const load of loads) {
+  const loads: Load[] = options.pipelines.map((inFlight) => ({ writers: options.connections, inFlight }));
+  for (const other of contestants) if (!loads.some((load) => isSameLoad(load, other))) loads.push(other);
+  for (const { writers, inFlight } of loads) {
     const settings = WAL_SETTINGS;
-    contestants.push({ ...server, ...load, name: "kv-wal", settings, target: "redis", folder: "", results: [] });
+    const shared = { ...server, name: "kv-wal", settings, target: "redis", folder: "" } as const;
+    contestants.push({ ...shared, writers, inFlight, results: [] });
   }
+}
+
+function isSameLoad(a: Load, b: Load): boolean {
+  return a.writers === b.writers && a.inFlight === b.inFlight;
 }
 
 /** Of those that share a server, or a folder, the first. */
@@ -162,9 +166,7 @@ async function runClient(contestant: Contestant, mode: ClientPlan["mode"], optio
 
 function rowOf(contestant: Contestant, contestants: readonly Contestant[]): CommitRow {
   const { name, settings, writers, inFlight, results } = contestant;
-  const wal = contestants.find(
-    (other) => other.target === "redis" && other.writers === writers && other.inFlight === inFlight,
-  )!;
+  const wal = contestants.find((other) => other.target === "redis" && isSameLoad(other, contestant))!;
   return {
     name,
     settings,

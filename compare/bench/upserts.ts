@@ -1,6 +1,7 @@
 /**
  * Single-row upserts, each durable when it has been answered: the same small interface over kv-wal, MariaDB and stores that
- * live in the program. The clients of the servers may send the next before the last is answered. Packages are imported by name when they are wanted: none of them is needed otherwise.
+ * live in the program. The clients of the servers may send the next before the last is answered. Packages are imported by
+ * name when they are wanted: none of them is needed otherwise.
  */
 import { once } from "node:events";
 import { connect } from "node:net";

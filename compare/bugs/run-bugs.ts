@@ -4,11 +4,12 @@
  * fails the command.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../../common/errors.ts";
 import type { Minimised } from "../lab/shrink.ts";
 import { COMMANDS_GOAL } from "../lab/shrink-script.ts";
+import { writeResult } from "../result-file.ts";
 import { BUGS, NOT_SEEDED } from "./all.ts";
 import type { Bug } from "./bug.ts";
 import { hunt, shrinkCaught } from "./hunt.ts";
@@ -196,9 +197,5 @@ function writeResults(
     };
     return { pitfall, engine, what, oracle, states, ms, ...found, foundBy: foundBy(result, commit, before) };
   });
-  try {
-    writeFileSync(path, `${JSON.stringify({ version: 2, seed, commit, bugs }, null, 2)}\n`);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  writeResult(path, JSON.stringify({ version: 2, seed, commit, bugs }, null, 2));
 }

@@ -4,10 +4,10 @@
  * --originals, when an installed original does. Exit status 2: it cannot be observed here.
  */
 import { UsageError } from "../../common/errors.ts";
-import { checkResultFile, writeResult } from "../crash-program/result-file.ts";
 import { recordingObstacle } from "../crash-program/strace.ts";
-import { fitted, terminalWidth } from "../crash-program/terminal-lines.ts";
 import { whyUnseen } from "../originals/unseen.ts";
+import { checkResultFile, writeResult } from "../result-file.ts";
+import { fitted, terminalWidth } from "../terminal-lines.ts";
 import { CLAIMS } from "./all.ts";
 import { type Case, type Claim, type Judged, judgeClaim } from "./claim.ts";
 

@@ -11,14 +11,14 @@ import { resolve } from "node:path";
 import { UsageError } from "../../common/errors.ts";
 import { modelOf } from "../lab/models/index.ts";
 import { Progress } from "../progress.ts";
+import { checkResultFile, onDisk, writeResult } from "../result-file.ts";
 import { makeFolder, removeFolder } from "../server-process.ts";
+import { fitted, terminalWidth } from "../terminal-lines.ts";
 import { CrashCheck } from "./crash-check.ts";
 import { CrashPoints } from "./crash-points.ts";
 import { crashJson, crashLines } from "./crash-report.ts";
 import { runCrashes } from "./crash-run.ts";
-import { checkResultFile, onDisk, writeResult } from "./result-file.ts";
 import { recordingObstacle, rejectionOf, startRecording } from "./strace.ts";
-import { fitted, terminalWidth } from "./terminal-lines.ts";
 
 export interface CrashFlags {
   readonly dir: string;

@@ -5,11 +5,12 @@
  *            of the disk behind it, "wal:1/1:mix:17:sync-EIO@3", the run in which the third sync failed
  *     file   the same as JSON with the script itself, the model, the event and the choice: one crash, after minimising
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import type { Directives } from "../engines.ts";
 import type { Violation } from "../oracle.ts";
 import { type EngineName, POLICIES, type Policy } from "../policy.ts";
+import { writeResult } from "../result-file.ts";
 import { type RunPlan, type Script, simulate } from "../simulated-run.ts";
 import { SMALL } from "../survey.ts";
 import { freshFolder } from "./bases.ts";
@@ -118,11 +119,7 @@ export function saveFinding(path: string, finding: Finding): void {
     kind: violation.kind,
     detail: violation.detail,
   };
-  try {
-    writeFileSync(path, `${JSON.stringify(file, null, 1)}\n`);
-  } catch (error) {
-    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
+  writeResult(path, JSON.stringify(file, null, 1));
 }
 
 export function loadFinding(path: string): ReplayFile {

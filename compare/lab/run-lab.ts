@@ -2,8 +2,9 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { UsageError } from "../../common/errors.ts";
 import { type CompareOptions, choosePolicies } from "../compare.ts";
-import { checkResultFile, onDisk } from "../crash-program/result-file.ts";
+import { checkResultFile, onDisk } from "../result-file.ts";
 import type { Style } from "../table.ts";
+import { terminalWidth } from "../terminal-lines.ts";
 import { runCampaign } from "./campaign.ts";
 import { DEFAULT_MODELS } from "./campaign-defaults.ts";
 import { campaignHtml, campaignJson, campaignJunit } from "./campaign-files.ts";
@@ -41,7 +42,7 @@ const LIMITS = { exhaustive: 64, sampled: 24 };
 
 function styleOf(): Style {
   const isTerminal = process.stdout.isTTY === true;
-  return { color: isTerminal && !process.env["NO_COLOR"], width: isTerminal ? process.stdout.columns : undefined };
+  return { color: isTerminal && !process.env["NO_COLOR"], width: terminalWidth() };
 }
 
 function writeTo(path: string | undefined, text: () => string): void {

@@ -7,14 +7,15 @@
  * Exit status: 0 every cell as measured, and whatever else was found explained; 1 not so; 2 this machine cannot record, or
  * nothing is installed.
  */
-import { checkResultFile, writeResult } from "../crash-program/result-file.ts";
+
 import { recordingObstacle } from "../crash-program/strace.ts";
-import { fitted, terminalWidth } from "../crash-program/terminal-lines.ts";
 import { modelOf } from "../lab/models/index.ts";
 import { POLICIES, type Policy } from "../policy.ts";
 import { Progress } from "../progress.ts";
 import { SeededRandom } from "../random.ts";
+import { checkResultFile, writeResult } from "../result-file.ts";
 import { makeFolder } from "../server-process.ts";
+import { fitted, terminalWidth } from "../terminal-lines.ts";
 import { type CrashColumns, crashColumns } from "./crash-columns.ts";
 import { type Finding, findingsOf } from "./explanations.ts";
 import { installedOriginals } from "./installed.ts";

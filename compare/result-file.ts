@@ -1,6 +1,6 @@
-/** The file of --json: whether it can be written is known before the work, which may take a quarter of an hour. */
+/** Files that hold a result, as that of --json: whether it can be written is known before the work, which may take a quarter of an hour. */
 import { appendFileSync, writeFileSync } from "node:fs";
-import { UsageError } from "../../common/errors.ts";
+import { UsageError } from "../common/errors.ts";
 
 /** Fails where nothing can be written; what is there stays. */
 export function checkResultFile(path: string | undefined): void {
